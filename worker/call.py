@@ -1,0 +1,118 @@
+"""Call and Outcome: what goes to a worker, and what comes back.
+
+`run` turns one into the other. It is the same few lines on every concurrency model — in the caller's
+own thread, in a pool's process, on an event loop, in a Celery worker — so what it measures can be
+compared between them.
+"""
+
+from __future__ import annotations
+
+import os
+import reprlib
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+#: The one clock of all traces: seconds since the epoch. Unlike a monotonic clock it can be compared
+#: between processes and, as far as the machines' clocks agree, between machines.
+clock = time.time
+
+_short = reprlib.Repr(maxstring=40, maxother=40, maxlong=40, maxlist=4, maxtuple=4, maxdict=4, maxset=4)
+_HOST = socket.gethostname()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function and the arguments to call it with."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Like source text: `sum(100000)`; long arguments are shortened."""
+        return describe(self.function, self.args, self.kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call ended: its value or its error, when it ran, and where.
+
+    Attributes:
+        value: what the function returned; None if it raised.
+        error: what it raised; None if it returned.
+        traceback: the text of the error's traceback where it happened; empty without an error.
+        started: when the function was entered, in seconds of `clock`.
+        finished: when it was left, in seconds of `clock`.
+        worker: the host, process and thread that ran it.
+    """
+
+    value: Any = None
+    error: BaseException | None = None
+    traceback: str = ""
+    started: float = 0.0
+    finished: float = 0.0
+    worker: str = ""
+
+
+_NO_KWARGS: Mapping[str, Any] = MappingProxyType({})
+
+
+def describe(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any] = _NO_KWARGS) -> str:
+    """Return a call as a person would write it, short enough for a log line.
+
+    Args:
+        function: what is called; a call of `run` reads as the call that it carries.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+    """
+    if function is run and args and isinstance(args[0], Call):
+        return str(args[0])
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    words = [_shortened(arg) for arg in args]
+    words += [f"{key}={_shortened(value)}" for key, value in kwargs.items()]
+    return f"{name.rpartition('.')[2]}({', '.join(words)})"
+
+
+def run(call: Call) -> Outcome:
+    """Run `call` here and now, and tell how it ended. What it raises is in the outcome, not raised.
+
+    Only what ends the process (`SystemExit`, `KeyboardInterrupt`) passes through.
+    """
+    started = clock()
+    try:
+        value = call.function(*call.args, **call.kwargs)
+    except Exception as error:
+        return _failed(error, started)
+    return Outcome(value, None, "", started, clock(), here())
+
+
+async def run_async(call: Call) -> Outcome:
+    """Await `call`, whose function is a coroutine function; otherwise like `run`."""
+    started = clock()
+    try:
+        value = await call.function(*call.args, **call.kwargs)
+    except Exception as error:
+        return _failed(error, started)
+    return Outcome(value, None, "", started, clock(), here())
+
+
+def here() -> str:
+    """Name the host, process and thread that this runs on, e.g. `host/4711/MainThread`."""
+    return f"{_HOST}/{os.getpid()}/{threading.current_thread().name}"
+
+
+def _failed(error: Exception, started: float) -> Outcome:
+    return Outcome(None, error, traceback.format_exc(), started, clock(), here())
+
+
+def _shortened(value: object) -> str:
+    try:
+        return _short.repr(value)
+    except Exception:  # a repr that raises must not fail the call that it describes
+        return f"<{type(value).__qualname__}>"
