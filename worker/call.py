@@ -22,7 +22,9 @@ from typing import Any
 #: between processes and, as far as the machines' clocks agree, between machines.
 clock = time.time
 
-_short = reprlib.Repr(maxstring=40, maxother=40, maxlong=40, maxlist=4, maxtuple=4, maxdict=4, maxset=4)
+_short = reprlib.Repr()  # set like this because its keyword arguments only came with Python 3.12
+_short.maxstring = _short.maxother = _short.maxlong = 40
+_short.maxlist = _short.maxtuple = _short.maxdict = _short.maxset = 4
 _HOST = socket.gethostname()
 
 
@@ -63,7 +65,9 @@ class Outcome:
 _NO_KWARGS: Mapping[str, Any] = MappingProxyType({})
 
 
-def describe(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any] = _NO_KWARGS) -> str:
+def describe(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any] = _NO_KWARGS
+) -> str:
     """Return a call as a person would write it, short enough for a log line.
 
     Args:
