@@ -1,0 +1,67 @@
+"""A fixed number of processes that share one queue: `concurrent.futures.ProcessPoolExecutor`, bounded.
+
+    submit ─▶ work items ─▶ manager thread ─▶ call queue (pipe) ─▶ worker process ─┐
+    future ◀──────────────── manager thread ◀─ result queue (pipe) ◀───────────────┘
+
+The standard library's pool is used as it is, but for three things that a program needs which people start
+and stop at will:
+
+- Its processes come from a fork server, where the system has one: forking a program that has threads can
+  copy a lock that nobody will ever release (the default on Linux before Python 3.14).
+- Ctrl-C reaches every process of the terminal's foreground. The workers ignore it; the producer decides.
+- A producer that is killed cannot stop its workers. So each watches its parent, and leaves with it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor as _ProcessPoolExecutor
+from multiprocessing.context import BaseContext
+
+from producer.models.bounded import MAX_PENDING, Bounded
+
+
+class ProcessPoolExecutor(Bounded, _ProcessPoolExecutor):
+    """The standard library's process pool, with a bound on waiting calls and workers that never outlive it.
+
+    Args:
+        max_workers: processes.
+        max_pending: calls that may be unfinished; above that `submit` waits.
+    """
+
+    def __init__(self, max_workers: int, *, max_pending: int = MAX_PENDING) -> None:
+        super().__init__(max_workers, mp_context=_context(), initializer=_start, max_pending=max_pending)
+
+    def kill(self) -> None:
+        """End the pool now: waiting calls are cancelled, running ones are lost (`BrokenProcessPool`)."""
+        processes = list((self._processes or {}).values())
+        self.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+
+
+def _context() -> BaseContext:
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    # Imported once by the fork server, and shared by all its children.
+    context.set_forkserver_preload(["worker.call", "worker.workloads", __name__])
+    return context
+
+
+def _start() -> None:
+    """Prepare a worker process; runs in it before its first call."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, name="leave-with-parent", daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        # Nobody is left to tell: no clean-up, no flush, no waiting for the call that runs.
+        os._exit(1)
