@@ -48,7 +48,7 @@ lint: ## Check style, types and the lock
 	@"$(BIN)/ruff" check .
 	@"$(BIN)/ruff" format --check .
 	@"$(BIN)/mypy"
-	@UV="$(abspath $(BIN))/uv" tools/requirements.sh --check
+	@UV="$(BIN)/uv" tools/requirements.sh --check
 
 format: ## Format the code and fix what can be fixed
 	$(call environment,dev)
@@ -57,8 +57,8 @@ format: ## Format the code and fix what can be fixed
 
 lock: ## Write uv.lock and requirements/ after a change to pyproject.toml (ARGS="--upgrade": newest versions)
 	$(call environment,dev)
-	@UV="$(abspath $(BIN))/uv" tools/requirements.sh $(ARGS)
+	@UV="$(BIN)/uv" tools/requirements.sh $(ARGS)
 
 clean: ## Remove the environment and everything else that was made here
-	rm -rf "$(VENV)" .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist report
+	rm -rf "$(VENV)" .venv-* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist report
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

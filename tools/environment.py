@@ -30,9 +30,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # Settings of a package index or of certificates stay: they may be needed.
 MISLEADING = (
     *("PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__"),
-    *("VIRTUAL_ENV", "CONDA_PREFIX", "UV_PROJECT", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_CONSTRAINT", "UV_OVERRIDE"),
-    *("PIP_REQUIRE_VIRTUALENV", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON", "PIP_NO_DEPS"),
-    *("PIP_CONSTRAINT", "PIP_REQUIREMENT", "PIP_EDITABLE", "PIP_DRY_RUN", "PIP_NO_BINARY", "PIP_PRE"),
+    *("VIRTUAL_ENV", "CONDA_PREFIX"),
+    *("PIP_REQUIRE_VIRTUALENV", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON"),
+    *("PIP_NO_DEPS", "PIP_CONSTRAINT", "PIP_REQUIREMENT", "PIP_EDITABLE", "PIP_DRY_RUN", "PIP_NO_BINARY"),
+    *("UV_PROJECT", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_CONSTRAINT", "UV_OVERRIDE"),
 )
 
 
@@ -61,7 +62,12 @@ def prepare(environment: Path, groups: set[str]) -> None:
     if groups <= present:
         return
     wanted = groups | present
-    print(f"Setting up {environment.name} with Python {sys.version.split()[0]} (about half a minute) …", file=sys.stderr, flush=True)
+    version = sys.version.split()[0]
+    print(
+        f"Setting up {environment.name} with Python {version} (about half a minute) …",
+        file=sys.stderr,
+        flush=True,
+    )
     if present:
         stamp.unlink()
     else:
@@ -95,7 +101,7 @@ def works(environment: Path) -> bool:
     python = environment / "bin" / "python"
     command = [python, "-I", "-c", "import importlib.metadata as m; m.version('breakeven')"]
     try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
     except OSError:
         return False
 
@@ -119,8 +125,8 @@ def install(environment: Path, groups: set[str]) -> None:
     uv = shutil.which("uv")
     if uv:
         named = [option for group in sorted(groups) for option in ("--group", group)]
-        sync = ["sync", "--locked", "--quiet", "--no-install-project", "--no-default-groups", "--python", python]
-        run([uv, *sync, *named], UV_PROJECT_ENVIRONMENT=str(environment))
+        sync = [uv, "sync", "--locked", "--quiet", "--no-install-project", "--no-default-groups"]
+        run([*sync, "--python", python, *named], UV_PROJECT_ENVIRONMENT=str(environment))
         installer = [uv, "pip", "install", "--quiet", "--python", python]
     else:
         installer = [*find_pip(environment), "install", "-qq", "--disable-pip-version-check", "--no-input"]
@@ -146,12 +152,12 @@ def find_pip(environment: Path) -> list[str | Path]:
 
 def quiet(command: list[str | Path]) -> bool:
     """Run `command` unseen and tell whether it succeeded."""
-    return subprocess.run(command, env=clean(), capture_output=True, check=False).returncode == 0  # noqa: S603
+    return subprocess.run(command, env=clean(), capture_output=True, check=False).returncode == 0
 
 
 def run(command: list[str | Path], **variables: str) -> None:
     """Run `command`; end with its exit code if it fails, since it has said why."""
-    code = subprocess.run(command, env=clean() | variables, cwd=ROOT, check=False).returncode  # noqa: S603
+    code = subprocess.run(command, env=clean() | variables, cwd=ROOT, check=False).returncode
     if code:
         stop(f"setting up failed: {' '.join(map(str, command[:4]))} … ended with {code}")
 

@@ -1,0 +1,80 @@
+"""What holds for every test: under CI nothing is skipped unseen, and no test leaves a process behind."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Generator, Iterator
+from typing import TypeVar
+
+import psutil
+import pytest
+
+#: What may be skipped under CI: a pattern for the test's id, and why it can't run there.
+MAY_SKIP_UNDER_CI = {
+    "*interpreter-pool*": "subinterpreter pools came with Python 3.14",
+}
+
+#: Helpers that the standard library starts once and keeps until this process ends.
+STANDARD_LIBRARY_HELPERS = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")
+
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+def _must_run(node_id: str) -> bool:
+    return os.environ.get("CI") == "true" and not any(
+        fnmatch.fnmatch(node_id, pattern) for pattern in MAY_SKIP_UNDER_CI
+    )
+
+
+def _fail_if_skipped(report: Report) -> Report:
+    if report.skipped and not hasattr(report, "wasxfail") and _must_run(report.nodeid):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"under CI nothing is skipped unless tests/conftest.py lists it: {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _fail_if_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _fail_if_skipped((yield))
+
+
+def _processes() -> set[psutil.Process]:
+    """Return all processes below this one, but for the standard library's helpers."""
+    this = psutil.Process()
+    found = set(this.children(recursive=True))
+    for process in this.children():
+        try:
+            command = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if any(name in command for name in STANDARD_LIBRARY_HELPERS):
+            found.discard(process)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_process_left() -> Iterator[None]:
+    """Fail a test that leaves a process behind. Those of fixtures with a wider scope were there before."""
+    before = _processes()
+    yield
+    _, left = psutil.wait_procs(_processes() - before, timeout=10)
+    names = []
+    for process in left:
+        try:
+            names.append(f"{process.pid} {' '.join(process.cmdline())[:200]}")
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    assert not names, f"processes left behind: {names}"
