@@ -109,6 +109,18 @@ def _broker_queue_batched(workers: int, url: str | None) -> Executor:
     return CeleryExecutor(workers, url=url, batch="auto")
 
 
+def abandon(executor: Executor) -> None:
+    """Shut an executor down without waiting: what waits is cancelled, and processes of its own are ended.
+
+    Python cannot end a thread: calls that run in this process go on.
+    """
+    kill = getattr(executor, "kill", None)
+    if kill is not None:
+        kill()
+    else:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
 MODELS: dict[str, Model] = {
     model.name: model
     for model in (

@@ -1,0 +1,591 @@
+"""The `producer` command: what the user types, and what becomes of it. Everything else is elsewhere.
+
+Exit codes: 0 fine; 1 results differ, or calls failed; 2 bad input, or an unreachable broker; 130 Ctrl-C.
+
+Modules are imported by the commands that need them, so that `--help` and completion answer at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from producer.experiments.job import InputError, nearest
+from producer.models import MODELS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from producer.measurement.run import Run
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:
+    _ParamType = click.ParamType  # generic for type checkers only, before click 8.4
+
+INTERRUPTED = 130
+TERMINATED = 143
+#: Seconds that the rounds of `compare --quick` may take.
+_QUICK_BUDGET = 10.0
+
+
+class _Group(click.Group):
+    """A group that knows which command was meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            commands = self.list_commands(ctx)
+            hint = nearest(name, commands) or f"there are {', '.join(commands)}"
+            raise click.UsageError(f"there is no command {name!r}: {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+class _ModelName(_ParamType):
+    name = "model"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in MODELS:
+            hint = nearest(value, MODELS) or f"there are {', '.join(MODELS)}"
+            self.fail(f"there is no model {value!r}: {hint}", param, ctx)
+        return str(value)
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[click.shell_completion.CompletionItem]:
+        return _items(MODELS, incomplete)
+
+
+class _ModelNames(_ModelName):
+    name = "models"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        names = dict.fromkeys(name.strip() for name in value.split(",") if name.strip())
+        if not names:
+            self.fail("names no model", param, ctx)
+        return tuple(_ModelName.convert(self, name, param, ctx) for name in names)
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[click.shell_completion.CompletionItem]:
+        before, comma, last = incomplete.rpartition(",")
+        return [
+            click.shell_completion.CompletionItem(f"{before}{comma}{item.value}")
+            for item in _items(MODELS, last)
+        ]
+
+
+def _items(
+    names: Sequence[str] | dict[str, Any], incomplete: str
+) -> list[click.shell_completion.CompletionItem]:
+    return [click.shell_completion.CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def _complete_workload(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[click.shell_completion.CompletionItem]:
+    from worker.workloads import WORKLOADS
+
+    return _items(WORKLOADS, incomplete)
+
+
+_WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Workers of each pool, and processes of the embedded cluster.  [default: cores in reach]",
+)
+_SECONDS = click.FloatRange(min=0, min_open=True)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="breakeven", prog_name="producer")
+def cli() -> None:
+    """One workload through every concurrency model that Python offers, side by side.
+
+    \b
+    Examples:
+      producer compare                                all models, on sums of very uneven length
+      producer compare fetch --models thread-pool,event-loop
+      producer run mymodule:work --inputs calls.jsonl > results.jsonl
+      producer cluster up                             a broker, workers and Flower, until Ctrl-C
+
+    Where CELERY_BROKER_URL is set, the broker queue is the cluster that it names. Otherwise one is started
+    on this machine for as long as a command runs.
+    """  # noqa: D301 - click wants the backspace
+
+
+@cli.command(no_args_is_help=False)
+@click.argument("workload", default="sum", shell_complete=_complete_workload)
+@click.option(
+    "--inputs", metavar="FILE", help="JSON lines, each the arguments of a call; - is standard input."
+)
+@click.option("--models", type=_ModelNames(), help="Only these, separated by commas.  [default: all]")
+@_WORKERS
+@click.option(
+    "--tasks", type=click.IntRange(min=1), metavar="N", help="So many calls: inputs are repeated or cut."
+)
+@click.option(
+    "--split", is_flag=True, help="Cut the ranges of sum into subtasks of equal size, and add them up."
+)
+@click.option("--quick", is_flag=True, help=f"Smaller inputs, and a budget of {_QUICK_BUDGET:g} s.")
+@click.option(
+    "--rounds", type=click.IntRange(min=1), metavar="N", help="Rounds.  [default: what fits the budget]"
+)
+@click.option(
+    "--budget",
+    type=_SECONDS,
+    metavar="SECONDS",
+    help="What the rounds may take; at least 2 are run.  [default: 60]",
+)
+@click.option(
+    "--timeout", type=_SECONDS, metavar="SECONDS", help="Give a model up when no call ends for so long."
+)
+@click.option("--seed", type=int, help="For the order of the models in each round.  [default: by chance]")
+@click.option(
+    "--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False), help="Save everything measured."
+)
+@click.option("--flower", is_flag=True, help="Have Flower watch the embedded cluster.")
+def compare(
+    workload: str,
+    inputs: str | None,
+    models: tuple[str, ...] | None,
+    workers: int | None,
+    tasks: int | None,
+    split: bool,
+    quick: bool,
+    rounds: int | None,
+    budget: float | None,
+    timeout: float | None,
+    seed: int | None,
+    json_file: str | None,
+    flower: bool,
+) -> None:
+    """Run WORKLOAD through every model, and compare.
+
+    WORKLOAD is one of sum, digest, fetch, sleep, noop, or a function of your own as module:function, which
+    is imported from the current directory and needs --inputs: each line of that file is a JSON array
+    (positional arguments) or object (keyword arguments). An async function runs on the event loop.
+
+    Every model runs all calls once in each round. Results are checked against each other, and against the
+    expected ones where they are known; a difference ends with exit code 1.
+
+    \b
+    Examples:
+      producer compare                             the sums of 1..n, for n up to 100,000,000
+      producer compare --quick --split             smaller sums, cut into equal subtasks
+      producer compare noop --tasks 5000           what each model adds to a call
+      producer compare mymodule:work --inputs calls.jsonl --models sequential,process-pool
+      producer compare digest --rounds 5 --json digest.json
+
+    \b
+    The figures:
+      makespan   from the first call's submission to the last one's delivery
+      speedup    against sequential in the same round, with its 95 % confidence interval
+      p50, p99   of the sojourn time: from when a call was due to be submitted (all are, at the
+                 start) to the delivery of its result
+      overhead   (makespan - ideal) / calls, where ideal is the longest of: all service times
+                 shared by the calls that can be in progress at once, the longest call, and the
+                 CPU seconds shared by the cores; all as sequential measured them
+      CPU, ...   of all processes involved, Celery's included; memory is PSS where there is such
+    """  # noqa: D301 - click wants the backspace
+    import secrets
+
+    from producer.experiments.compare import Options, UnreachableError, broker_url
+    from producer.experiments.compare import compare as compare_models
+    from producer.experiments.job import job
+    from producer.measurement.environment import cores_in_reach
+    from producer.measurement.run import save
+
+    what = job(workload, inputs=inputs, quick=quick, split=split, tasks=tasks)
+    if json_file is not None and not Path(json_file).absolute().parent.is_dir():
+        raise InputError(f"cannot write {json_file}: there is no such directory")
+    options = Options(
+        models=models or tuple(MODELS),
+        workers=workers or cores_in_reach(),
+        rounds=rounds,
+        budget=budget or (_QUICK_BUDGET if quick else 60.0),
+        timeout=timeout,
+        seed=secrets.randbelow(2**32) if seed is None else seed,
+        url=broker_url(),
+        flower=flower,
+        settings={"quick": quick, "split": split, "tasks": tasks},
+    )
+    from producer.reports import progress, terminal
+
+    out, err = _consoles()
+    try:
+        with progress.Table(out) if out.is_terminal else progress.Lines(err) as observer:
+            run = compare_models(what, options, observer)
+    except UnreachableError as error:
+        raise InputError(str(error)) from error
+    terminal.report(run, out)
+    if json_file is not None:
+        _save(run, json_file, save)
+    if run.interrupted:
+        err.print("interrupted: this is what there was so far", style="yellow")
+        sys.exit(INTERRUPTED)
+    if run.problems:
+        sys.exit(1)
+    if not run.legs:
+        raise InputError("none of the models can run this here")
+
+
+def _save(run: Run, file: str, save: Any) -> None:
+    try:
+        save(run, Path(file))
+    except OSError as error:
+        raise click.ClickException(f"cannot write {file}: {error.strerror or error}") from error
+
+
+@cli.command("run")
+@click.argument("function", metavar="MODULE:FUNCTION")
+@click.option(
+    "--inputs",
+    metavar="FILE",
+    required=True,
+    help="JSON lines, each the arguments of a call; - is standard input.",
+)
+@click.option(
+    "--model",
+    "model_name",
+    type=_ModelName(),
+    help="Where it runs.  [default: process-pool; event-loop for async]",
+)
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Where the results go.  [default: standard output]",
+)
+@click.option("--unordered", is_flag=True, help="Write results as they come, not in the order of the inputs.")
+@_WORKERS
+@click.option("--timeout", type=_SECONDS, metavar="SECONDS", help="Give up when no call ends for so long.")
+def run_command(
+    function: str,
+    inputs: str,
+    model_name: str | None,
+    output: str | None,
+    unordered: bool,
+    workers: int | None,
+    timeout: float | None,
+) -> None:
+    """Call MODULE:FUNCTION with each of the inputs, on one model, and stream the results.
+
+    The function is imported from the current directory. Each line of the inputs is a JSON array (positional
+    arguments) or object (keyword arguments); they are read as calls end, so there may be any number.
+
+    Each result is a line of JSON: {"index": 0, "value": ...}, or {"index": 0, "error": {"type": ...,
+    "message": ..., "traceback": ...}} for a call that failed. Exit code 1 says that some did.
+
+    \b
+    Examples:
+      producer run mymodule:work --inputs calls.jsonl > results.jsonl
+      producer run mymodule:work --inputs calls.jsonl --model broker-queue-batched --output results.jsonl
+      seq 10 | jq -c '[.]' | producer run math:factorial --inputs - --unordered
+    """  # noqa: D301 - click wants the backspace
+    from producer.experiments.job import load_function, read_inputs
+
+    what = load_function(function)
+    if output is not None and inputs != "-" and _same_file(output, inputs):
+        raise InputError(f"--output {output} would overwrite the inputs")
+    # A file is read once to its end before anything runs: a bad line shows now, not after an hour.
+    total = None if inputs == "-" or not Path(inputs).is_file() else sum(1 for _ in read_inputs(inputs))
+    if total == 0:
+        raise InputError(f"{inputs} has no inputs: it needs a JSON array or object on each line")
+    with _output(output) as stream:
+        _fan_out(what, read_inputs(inputs), stream, model_name, not unordered, workers, timeout, total)
+
+
+def _fan_out(
+    function: Any,
+    inputs: Any,
+    stream: IO[bytes],
+    model_name: str | None,
+    ordered: bool,
+    workers: int | None,
+    timeout: float | None,
+    total: int | None,
+) -> None:
+    import inspect
+
+    from producer.experiments.fan_out import fan_out
+    from producer.experiments.place import open_executor
+    from producer.measurement.environment import cores_in_reach
+    from producer.measurement.trace import StalledError
+    from producer.models import abandon
+    from producer.reports.records import record
+    from worker.call import run, run_async
+
+    asynchronous = inspect.iscoroutinefunction(function)
+    model = MODELS[model_name or ("event-loop" if asynchronous else "process-pool")]
+    why = model.unavailable(None if asynchronous else function, function if asynchronous else None)
+    if why is not None:
+        raise InputError(f"{model.name} {why}")
+    done = failed = 0
+    _, err = _consoles()
+    with open_executor(model, workers or cores_in_reach()) as executor, _bar(err, stream, total) as advance:
+        outcomes = fan_out(
+            executor,
+            run_async if model.asynchronous else run,
+            function,
+            inputs,
+            ordered=ordered,
+            timeout=timeout,
+            on_done=advance,
+        )
+        try:
+            for index, outcome in outcomes:
+                line, good = record(index, outcome)
+                stream.write(line)
+                stream.flush()
+                done += 1
+                failed += not good
+        except KeyboardInterrupt:
+            abandon(executor)
+            of = f" of {total}" if total is not None else ""
+            err.print(
+                f"producer: interrupted after {done}{of} calls, {failed} of them failed", style="yellow"
+            )
+            sys.exit(INTERRUPTED)
+        except StalledError as error:
+            abandon(executor)
+            raise click.ClickException(f"gave up: {error}; {failed} of {done} calls failed") from error
+        except BaseException:
+            abandon(executor)
+            raise
+    if failed:
+        raise click.ClickException(f"{failed} of {done} calls failed")
+
+
+def _same_file(one: str, other: str) -> bool:
+    try:
+        return Path(one).samefile(other)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _output(file: str | None) -> Iterator[IO[bytes]]:
+    if file is None:
+        yield sys.stdout.buffer
+        return
+    try:
+        with Path(file).open("wb") as stream:
+            yield stream
+    except OSError as error:
+        raise click.ClickException(f"cannot write {file}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def _bar(err: Console, stream: IO[bytes], total: int | None) -> Iterator[Any]:
+    """A progress bar on standard error, where that is a terminal and results don't go there too."""
+    if not err.is_terminal or stream.isatty():
+        yield lambda: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, refresh_per_second=4) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda: progress.advance(task)
+
+
+@cli.group(cls=_Group)
+def cluster() -> None:
+    """Start a cluster on this machine, or look at one."""
+
+
+@cluster.command()
+@_WORKERS
+@click.option("--flower/--no-flower", default=True, show_default=True, help="Have Flower watch it.")
+def up(workers: int | None, flower: bool) -> None:
+    """Run a broker, a Celery worker and Flower until Ctrl-C.
+
+    It uses free ports of this machine's loopback and a private directory, and leaves nothing behind.
+    Functions of your own are imported from the current directory.
+
+    \b
+    Example:
+      producer cluster up --workers 4
+    and in another shell, with the line that it prints:
+      export CELERY_BROKER_URL=redis://...
+      producer compare
+    """  # noqa: D301 - click wants the backspace
+    from producer.cluster import ClusterError, embedded
+
+    from producer.measurement.environment import cores_in_reach
+
+    out, err = _consoles()
+    count = workers or cores_in_reach()
+    try:
+        with err.status("starting the cluster"):
+            stack = contextlib.ExitStack()
+            running = stack.enter_context(embedded(count, paths=[str(Path.cwd())], flower=flower))
+        with stack:
+            out.print(f"A cluster with {count} worker processes is ready. Ctrl-C ends it.", highlight=False)
+            if running.flower_url:
+                out.print(f"Flower: {running.flower_url}", highlight=False)
+            out.print("In another shell:", highlight=False)
+            for name, value in _variables(running).items():
+                out.print(f"  export {name}={value}", highlight=False, soft_wrap=True)
+            sys.stdout.flush()
+            threading.Event().wait()
+    except ClusterError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        err.print("The cluster is down.")
+
+
+def _variables(running: Any) -> dict[str, str]:
+    return {"CELERY_BROKER_URL": running.url, **getattr(running, "environment", {})}
+
+
+@cluster.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(as_json: bool) -> None:
+    """Show the workers of the cluster that CELERY_BROKER_URL names.
+
+    Exit code 1 says that the broker answers, but no worker does; 2, that the broker does not.
+
+    \b
+    Example:
+      CELERY_BROKER_URL=redis://127.0.0.1:6379/0 producer cluster status
+    """  # noqa: D301 - click wants the backspace
+    from producer.experiments.compare import broker_url
+
+    url = broker_url()
+    if url is None:
+        raise InputError(
+            "CELERY_BROKER_URL is not set: it names the cluster; `producer cluster up` starts one"
+        )
+    from producer.cluster import BrokerUnavailable, workers
+
+    try:
+        found = workers(url)
+    except BrokerUnavailable as error:
+        raise InputError(str(error)) from error
+    out, _ = _consoles()
+    if as_json:
+        import dataclasses
+
+        click.echo(json.dumps([dataclasses.asdict(worker) for worker in found]))
+    elif found:
+        from rich import box
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD)
+        for column in ("worker", "host", "processes", "Python"):
+            table.add_column(column, overflow="fold")
+        for worker in found:
+            table.add_row(worker.name, worker.host, str(worker.processes), worker.python)
+        out.print(table)
+    if not found:
+        raise click.ClickException("the broker answers, but no worker does")
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes SHELL complete commands, options, models and workloads.
+
+    \b
+    Examples:
+      eval "$(producer completion bash)"          in ~/.bashrc
+      eval "$(producer completion zsh)"           in ~/.zshrc
+      producer completion fish > ~/.config/fish/completions/producer.fish
+    """  # noqa: D301 - click wants the backspace
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    assert made is not None  # noqa: S101 - click knows all three
+    click.echo(made(cli, {}, "producer", "_PRODUCER_COMPLETE").source())
+
+
+def _consoles() -> tuple[Console, Console]:
+    from rich.console import Console
+
+    return Console(), Console(stderr=True)
+
+
+def main() -> None:
+    """Run the command line, and leave with its exit code."""
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _terminate)
+    code = _run(sys.argv[1:])
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    others = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    if code and others:
+        # Calls that were given up still run in threads, which Python cannot end and would wait for.
+        os._exit(code)
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        result = cli.main(arguments, prog_name="producer", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else 1
+    except InputError as error:
+        return _complain(str(error), 2)
+    except click.ClickException as error:
+        return _complain(error.format_message(), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return _complain("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; what is still buffered has nowhere to go.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return result if isinstance(result, int) else 0
+
+
+def _complain(message: str, code: int) -> int:
+    with contextlib.suppress(OSError):
+        print(f"producer: {message}", file=sys.stderr)  # noqa: T201, RUF100
+    return code
+
+
+_interrupts = 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Take the first Ctrl-C, and let the clean-up that it sets off go on; the third one ends it all."""
+    global _interrupts  # noqa: PLW0603, RUF100
+    _interrupts += 1
+    if _interrupts == 1:
+        raise KeyboardInterrupt
+    if _interrupts > 2:
+        os._exit(INTERRUPTED)  # the children notice by themselves, and leave
+    _complain("cleaning up; once more to leave at once", 0)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(TERMINATED)

@@ -1,0 +1,1 @@
+"""What `producer` does: each experiment a function from a job and its options to what was measured."""

@@ -1,0 +1,38 @@
+"""Where one's own work runs: a model's executor, with the cluster that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Executor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from producer.experiments.compare import READY, broker_url
+from producer.experiments.job import InputError
+from producer.models import Model
+
+
+@contextmanager
+def open_executor(model: Model, workers: int) -> Iterator[Executor]:
+    """Open a model's executor for as long as the body runs; a broker queue's workers have answered then.
+
+    Raises:
+        InputError: the broker that CELERY_BROKER_URL names can't be reached or has no workers, or no cluster
+            can be started.
+    """
+    with ExitStack() as stack:
+        url = broker_url()
+        if model.on_cluster and url is None:
+            from producer.cluster import ClusterError, embedded
+
+            try:
+                url = stack.enter_context(embedded(workers, paths=[str(Path.cwd())])).url
+            except ClusterError as error:
+                raise InputError(str(error)) from error
+        try:
+            executor = stack.enter_context(model.open(workers, url))
+            if model.on_cluster:
+                executor.wait_ready(READY)  # type: ignore[attr-defined]
+        except BrokenExecutor as error:
+            raise InputError(str(error)) from error
+        yield executor

@@ -1,0 +1,212 @@
+"""What a run's traces add up to: pure functions, each with its definition.
+
+numpy and scipy are imported where they are used: they take longer to load than most commands to run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from producer.measurement.resources import Resources
+from producer.measurement.run import Leg, Run
+from producer.measurement.trace import Trace
+
+#: How sure an interval is to hold the true value.
+CONFIDENCE = 0.95
+SEQUENTIAL = "sequential"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its 95 % confidence interval; without bounds where one round tells of no spread."""
+
+    value: float
+    low: float = -math.inf
+    high: float = math.inf
+
+    @property
+    def known(self) -> bool:
+        """Whether there were rounds enough for bounds."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+    def excludes(self, value: float) -> bool:
+        """Tell whether `value` is outside: the difference to it is more than noise."""
+        return self.known and not self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A model's figures over all rounds. Times are in seconds.
+
+    Attributes:
+        model: its name.
+        rounds: how many were measured.
+        makespan: median over the rounds.
+        fastest: the shortest makespan.
+        slowest: the longest makespan.
+        speedup: against sequential; None where sequential did not run.
+        throughput: calls a second, from the median makespan.
+        p50: median sojourn time of the calls of all rounds.
+        p99: their 99th percentile.
+        overhead: per call, median over the rounds; None where sequential did not run.
+        resources: CPU as the median over the rounds, peaks as the highest of them.
+        startup: median seconds to open the executor.
+        failed: calls that failed, in all rounds.
+    """
+
+    model: str
+    rounds: int
+    makespan: float
+    fastest: float
+    slowest: float
+    speedup: Interval | None
+    throughput: float
+    p50: float
+    p99: float
+    overhead: float | None
+    resources: Resources
+    startup: float
+    failed: int
+
+
+def makespan(trace: Trace) -> float:
+    """Return the seconds from the first call's submission to the last one's delivery."""
+    return max(row.delivered for row in trace) - min(row.submitted for row in trace)
+
+
+def service_times(trace: Trace) -> list[float]:
+    """Return for each call that ran the seconds from its start to its finish."""
+    return [
+        row.finished - row.started for row in trace if row.started is not None and row.finished is not None
+    ]
+
+
+def sojourn_times(trace: Trace) -> list[float]:
+    """Return for each call the seconds from its submission to its delivery."""
+    return [row.delivered - row.submitted for row in trace]
+
+
+def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
+    """Return the ratio of two series of paired measurements, with its confidence interval.
+
+    Round i of both series ran within the same minute, so each pair shares the machine's mood, and only the
+    pair's own ratio is looked at. Ratios are averaged as logarithms (their geometric mean), and the interval
+    is Student's t interval for the mean of those, taken back: Fleming and Wallace, "How not to lie with
+    statistics", CACM 29 (1986), for the mean; Student, "The probable error of a mean", Biometrika 6 (1908).
+
+    Args:
+        numerators: the one series, all above zero.
+        denominators: the other, equally long, all above zero.
+
+    Raises:
+        ValueError: they are empty, or of different lengths.
+    """
+    from scipy.special import stdtrit  # quantiles of Student's t; loads faster than scipy.stats
+
+    if not numerators or len(numerators) != len(denominators):
+        raise ValueError("a ratio needs pairs")
+    logs = [math.log(a / b) for a, b in zip(numerators, denominators, strict=True)]
+    mean = math.fsum(logs) / len(logs)
+    if len(logs) < 2:
+        return Interval(math.exp(mean))
+    deviation = math.sqrt(math.fsum((log - mean) ** 2 for log in logs) / (len(logs) - 1))
+    half = float(stdtrit(len(logs) - 1, (1 + CONFIDENCE) / 2)) * deviation / math.sqrt(len(logs))
+    return Interval(math.exp(mean), _exp(mean - half), _exp(mean + half))
+
+
+def _exp(value: float) -> float:
+    # Two rounds that differ wildly give an interval beyond what a float can hold.
+    return math.exp(min(value, 700.0))
+
+
+def ideal(sequential: Leg, at_once: int, cores: int) -> float:
+    """Return the makespan that the work itself demands, whoever runs it, in seconds.
+
+    It is the longest of three: all service times one after another, shared by the calls that can be in
+    progress at once; the longest call, which nothing can divide; and the CPU seconds that the work needs,
+    shared by the cores. (The first two are Graham's lower bounds on a schedule: "Bounds on multiprocessing
+    timing anomalies", SIAM J. Appl. Math. 17, 1969.) All are taken from the sequential model, where nothing
+    competes with a call; the CPU seconds are those that fell into the calls, taken as their share of the makespan.
+
+    Args:
+        sequential: a round of the sequential model.
+        at_once: how many calls can be in progress at a time.
+        cores: how many cores they can keep busy.
+    """
+    service = service_times(sequential.trace)
+    total = math.fsum(service)
+    cpu = sequential.resources.cpu * min(1.0, total / makespan(sequential.trace))
+    return max(total / at_once, max(service, default=0.0), cpu / cores)
+
+
+def overhead(leg: Leg, sequential: Leg, cores: int) -> float:
+    """Return the seconds that a model added to each call: (makespan - ideal) ÷ calls.
+
+    It is what the model costs, whatever the cause: handing calls over, waiting for the GIL, a schedule that
+    leaves workers idle. A little below zero is noise: a call that happened to run faster than its twin in
+    the sequential round.
+    """
+    return (makespan(leg.trace) - ideal(sequential, leg.at_once, cores)) / len(leg.trace)
+
+
+def complete(run: Run, model: str) -> list[Leg]:
+    """Return the rounds of a model, in order."""
+    return sorted((leg for leg in run.legs if leg.model == model), key=lambda leg: leg.round)
+
+
+def pairs(run: Run, one: str, other: str) -> list[tuple[Leg, Leg]]:
+    """Return the rounds that both models have."""
+    others = {leg.round: leg for leg in complete(run, other)}
+    return [(leg, others[leg.round]) for leg in complete(run, one) if leg.round in others]
+
+
+def compared(run: Run, one: str, other: str) -> Interval | None:
+    """Return how many times as fast as `other` the model `one` is; None if they share no round."""
+    both = pairs(run, one, other)
+    if not both:
+        return None
+    return ratio([makespan(b.trace) for _, b in both], [makespan(a.trace) for a, _ in both])
+
+
+def cores(run: Run, leg: Leg) -> int:
+    """Return the cores that a leg's workers could keep busy: this machine's, or more on a larger cluster."""
+    if run.settings.get("remote") and leg.model.startswith("broker-queue"):
+        return max(run.environment.cores_in_reach, leg.at_once)
+    return run.environment.cores_in_reach
+
+
+def summarize(run: Run, model: str) -> Summary | None:
+    """Return a model's figures; None if no round of it was measured."""
+    import numpy as np
+
+    legs = complete(run, model)
+    if not legs:
+        return None
+    makespans = [makespan(leg.trace) for leg in legs]
+    sojourns = np.concatenate([sojourn_times(leg.trace) for leg in legs])
+    p50, p99 = (float(value) for value in np.percentile(sojourns, [50, 99]))
+    overheads = [overhead(leg, twin, cores(run, leg)) for leg, twin in pairs(run, model, SEQUENTIAL)]
+    middle = median(makespans)
+    return Summary(
+        model=model,
+        rounds=len(legs),
+        makespan=middle,
+        fastest=min(makespans),
+        slowest=max(makespans),
+        speedup=Interval(1.0, 1.0, 1.0) if model == SEQUENTIAL else compared(run, model, SEQUENTIAL),
+        throughput=len(legs[0].trace) / middle if middle else math.inf,
+        p50=p50,
+        p99=p99,
+        overhead=median(overheads) if overheads else None,
+        resources=Resources(
+            cpu=median(leg.resources.cpu for leg in legs),
+            memory=max(leg.resources.memory for leg in legs),
+            threads=max(leg.resources.threads for leg in legs),
+            processes=max(leg.resources.processes for leg in legs),
+        ),
+        startup=median(leg.startup for leg in legs),
+        failed=sum(row.error is not None for leg in legs for row in leg.trace),
+    )

@@ -1,0 +1,197 @@
+"""What a run says, in sentences. Each is computed from the run; what the data does not say is not said."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from producer.measurement.run import Run
+from producer.measurement.summary import (
+    SEQUENTIAL,
+    Summary,
+    compared,
+    complete,
+    makespan,
+    service_times,
+    summarize,
+)
+from producer.reports.words import digits, interval, listed, percent, seconds
+
+#: The local models that share work among threads, processes or interpreters.
+_LOCAL = ("thread-per-request", "thread-pool", "process-pool", "interpreter-pool")
+#: Those that send calls to Celery workers.
+_BROKER = ("broker-queue", "broker-queue-batched")
+#: Start-up below this many seconds goes unmentioned.
+_STARTUP = 0.01
+#: The work computes where sequential keeps a core busy for at least this share of its makespan, and waits
+#: where it does so for at most that share. Between the two it does both.
+_COMPUTES, _WAITS = 0.8, 0.2
+
+
+def findings(run: Run) -> list[str]:
+    """Return what the run says, the most important first.
+
+    Models whose results were wrong, or whose calls failed, are not ranked.
+    """
+    wrong = {problem.model for problem in run.problems}
+    summaries = [s for model in run.models if model not in wrong and (s := summarize(run, model)) is not None]
+    if not summaries:
+        return ["No model ran all calls: there is nothing to compare."]
+    ranked = sorted(summaries, key=lambda summary: summary.makespan)
+    sentences = [*_winner(run, ranked), *_bound(run, ranked), *_gil(run, ranked)]
+    return [*sentences, *_broker(ranked), *_startup(run, summaries), *_trust(run, summaries)]
+
+
+def _winner(run: Run, ranked: list[Summary]) -> list[str]:
+    if len(ranked) < 2:
+        return []
+    first, second = ranked[:2]
+    sentences = []
+    if first.speedup is None:
+        sentences.append(
+            f"{first.model} was the fastest, with a median makespan of {seconds(first.makespan)}. "
+            "Sequential did not run, so there is no speedup to tell."
+        )
+    elif first.model == SEQUENTIAL:
+        sentences.append(f"Nothing was faster than sequential ({seconds(first.makespan)}).")
+    elif not first.speedup.known:
+        times = digits(first.speedup.value)
+        sentences.append(f"{first.model} was the fastest: {times} times as fast as sequential.")
+    elif first.speedup.excludes(1.0):
+        sentences.append(
+            f"{first.model} was the fastest: {digits(first.speedup.value)} times as fast as sequential "
+            f"(95 % confidence: {interval(first.speedup)})."
+        )
+    else:
+        sentences.append(
+            f"No model was faster than sequential by more than noise: the best, {first.model}, was "
+            f"{digits(first.speedup.value)} times as fast (95 % confidence: {interval(first.speedup)})."
+        )
+    lead = compared(run, first.model, second.model)
+    if lead is not None and lead.known and second.model != SEQUENTIAL:
+        how_sure = f"{digits(lead.value)} times as fast, 95 % confidence: {interval(lead)}"
+        if lead.excludes(1.0):
+            sentences.append(f"Its lead over the runner-up, {second.model}, is more than noise ({how_sure}).")
+        else:
+            sentences.append(f"Its lead over the runner-up, {second.model}, is within noise ({how_sure}).")
+    return sentences
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What the work itself demands, as the sequential model saw it."""
+
+    makespan: float
+    service: float
+    longest: float
+    call: str
+    cpu: float
+
+    @property
+    def busy(self) -> float:
+        """The share of the makespan during which the work kept a core busy."""
+        return self.cpu / self.makespan
+
+
+def _work(run: Run) -> _Work | None:
+    legs = complete(run, SEQUENTIAL)
+    if not legs:
+        return None
+    middle = sorted(legs, key=lambda leg: makespan(leg.trace))[(len(legs) - 1) // 2]
+    times = service_times(middle.trace)
+    if not times or not all(math.isfinite(time) for time in times):
+        return None
+    longest = max(range(len(times)), key=times.__getitem__)
+    return _Work(
+        makespan(middle.trace), math.fsum(times), times[longest], run.calls[longest], middle.resources.cpu
+    )
+
+
+def _bound(run: Run, ranked: list[Summary]) -> list[str]:
+    work = _work(run)
+    if work is None or len(ranked) < 2 or not work.makespan or not work.longest:
+        return []
+    if work.service < 0.5 * work.makespan:
+        known = [summary for summary in ranked if summary.overhead is not None]
+        dear = max(known, key=lambda summary: summary.overhead or 0.0)
+        cheap = min(known, key=lambda summary: summary.overhead or 0.0)
+        return [
+            f"The calls take {percent(work.service / work.makespan)} of sequential's makespan; the rest is "
+            f"the handling around them. So this compares overhead: from {seconds(cheap.overhead or 0.0)} "
+            f"per call ({cheap.model}) to {seconds(dear.overhead or 0.0)} ({dear.model})."
+        ]
+    whole = work.makespan / work.longest  # the longest call alone is left
+    local = run.environment.cores_in_reach
+    by_cores = work.makespan / (work.cpu / local) if work.busy >= _COMPUTES else math.inf
+    best = next((s for s in ranked if s.speedup is not None and s.model != SEQUENTIAL), None)
+    bound = min(whole, by_cores)
+    reached = ""
+    if best is not None and best.speedup is not None:
+        reached = f" {best.model} reached {percent(best.speedup.value / bound)} of that."
+    if work.busy <= _WAITS:
+        return [
+            f"The work waits: sequential kept a core busy for {percent(work.busy)} of its time. So the "
+            f"speedup is bounded by how many calls wait at once: {digits(whole)} with all of them, "
+            f"{digits(min(whole, run.settings['workers']))} with {run.settings['workers']} workers.{reached}"
+        ]
+    if whole <= by_cores:
+        return [
+            f"The longest call, {work.call}, is {percent(work.longest / work.service)} of the work: no pool "
+            f"of any size can be more than {digits(whole)} times as fast as sequential.{reached}"
+        ]
+    return [
+        f"The work computes: sequential kept a core busy for {percent(work.busy)} of its time. So {local} "
+        f"cores allow a speedup of at most {digits(by_cores)}.{reached}"
+    ]
+
+
+def _gil(run: Run, ranked: list[Summary]) -> list[str]:
+    """Say what the GIL did, where threads gained nothing and processes did."""
+    by_name = {summary.model: summary for summary in ranked}
+    threads, processes = by_name.get("thread-pool"), by_name.get("process-pool")
+    work = _work(run)
+    if threads is None or processes is None or work is None or work.busy < _COMPUTES:
+        return []
+    if threads.speedup is None or processes.speedup is None or not run.environment.gil:
+        return []
+    lead = compared(run, "process-pool", "thread-pool")
+    gained = threads.speedup.excludes(1.0) and threads.speedup.value > 1.0
+    if lead is None or not lead.excludes(1.0) or lead.value < 1.0 or gained:
+        return []
+    return [
+        f"thread-pool gained nothing ({digits(threads.speedup.value)} times sequential) where process-pool "
+        f"did ({digits(processes.speedup.value)}): the GIL lets one thread at a time run Python code."
+    ]
+
+
+def _broker(ranked: list[Summary]) -> list[str]:
+    brokers = [s for s in ranked if s.model in _BROKER and s.overhead is not None]
+    pools = [s for s in ranked if s.model in _LOCAL and s.overhead is not None]
+    if not brokers or not pools:
+        return []
+    best = min(pools, key=lambda summary: summary.overhead or 0.0)
+    costs = [f"{s.model} {seconds(s.overhead or 0.0)}" for s in brokers]
+    return [
+        f"Overhead per call: {listed(costs)}, against {seconds(best.overhead or 0.0)} on {best.model}, "
+        "the best local pool."
+    ]
+
+
+def _startup(run: Run, summaries: list[Summary]) -> list[str]:
+    costs = [f"{s.model} {seconds(s.startup)}" for s in summaries if s.startup >= _STARTUP]
+    if run.cluster_startup is not None:
+        costs.append(f"the embedded cluster {seconds(run.cluster_startup)}")
+    return [f"Start-up, part of no figure above: {listed(costs)}."] if costs else []
+
+
+def _trust(run: Run, summaries: list[Summary]) -> list[str]:
+    sentences = []
+    if all(summary.rounds < 2 for summary in summaries):
+        sentences.append("One round tells nothing about noise: --rounds 3 or more gives intervals.")
+    environment = run.environment
+    if environment.load is not None and environment.load > 0.5 * environment.cores_in_reach:
+        sentences.append(
+            f"The machine was busy before the run (load {environment.load:.1f} on "
+            f"{environment.cores_in_reach} cores): what else runs there widens the intervals."
+        )
+    return sentences

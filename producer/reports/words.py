@@ -1,0 +1,54 @@
+"""How figures are written, everywhere alike."""
+
+from __future__ import annotations
+
+import math
+
+from producer.measurement.summary import Interval
+
+_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+NONE = "–"  # noqa: RUF001 - a dash, for what there is no figure for
+
+
+def seconds(value: float) -> str:
+    """Write a duration with three significant digits and its unit: `2.81 s`, `45.1 µs`."""
+    for size, unit in _UNITS:
+        # A value that rounds up to the next unit is written in that: 1 s, not 1000 ms.
+        if abs(value) >= 0.9995 * size:
+            return f"{digits(value / size)} {unit}"
+    return f"{value * 1e9:.0f} ns" if value else "0 s"
+
+
+def span(low: float, high: float) -> str:
+    """Write a range of durations in the unit of its upper end: `2.79 to 2.85 s`."""
+    size, unit = next(((size, unit) for size, unit in _UNITS if high >= 0.9995 * size), (1e-9, "ns"))
+    return f"{digits(low / size)} to {digits(high / size)} {unit}"
+
+
+def digits(value: float) -> str:
+    """Write a number with three significant digits, and no exponent."""
+    if not math.isfinite(value):
+        return "∞"
+    if abs(value) >= 99.95:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}"
+
+
+def interval(of: Interval) -> str:
+    """Write an interval's bounds; a dash where there are none."""
+    return f"{digits(of.low)} to {digits(of.high)}" if of.known else NONE
+
+
+def megabytes(value: int) -> str:
+    """Write a number of bytes in megabytes (10⁶ bytes)."""
+    return f"{value / 1e6:,.0f} MB"
+
+
+def percent(value: float) -> str:
+    """Write a share; above 99.5 % with a digit more, so that nothing is called all that is not."""
+    return f"{100 * value:.1f} %" if 0.995 <= value < 1 else f"{100 * value:.0f} %"
+
+
+def listed(words: list[str]) -> str:
+    """Write a list as a sentence has it: `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
