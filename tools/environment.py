@@ -21,10 +21,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Not sys.executable: that may be of an activated environment, perhaps the one to be made anew.
+PYTHON: str = getattr(sys, "_base_executable", sys.executable)
 
 # What a user's shell may hold that would make Python or an installer look, or install, elsewhere.
 # Settings of a package index or of certificates stay: they may be needed.
@@ -79,8 +83,10 @@ def prepare(environment: Path, groups: set[str]) -> None:
 def fingerprint(environment: Path) -> str:
     """Return a digest of all that an environment is made from: the lock, the interpreter, the place."""
     digest = hashlib.sha256()
-    for name in ("pyproject.toml", "uv.lock", "tools/environment.py"):
-        digest.update((ROOT / name).read_bytes())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    del project["tool"]  # settings of tools install nothing
+    digest.update(repr(project).encode())
+    digest.update((ROOT / "uv.lock").read_bytes())
     # The place, because scripts and the editable install hold absolute paths.
     for text in (sys.version, sys.base_prefix, str(ROOT), str(environment)):
         digest.update(text.encode() + b"\0")
@@ -98,7 +104,7 @@ def installed_groups(stamp: Path, source: str) -> set[str]:
 
 def works(environment: Path) -> bool:
     """Tell whether the environment's interpreter starts and finds what was installed there."""
-    python = environment / "bin" / "python"
+    python = str(environment / "bin" / "python")
     command = [python, "-I", "-c", "import importlib.metadata as m; m.version('breakeven')"]
     try:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -116,12 +122,12 @@ def create(environment: Path) -> None:
             stop(f"{environment} is not empty and no virtual environment: name another with VENV=")
         shutil.rmtree(environment)
     # Without pip, because Debian's Python can't put one in; the interpreter's own does the work.
-    run([sys.executable, "-m", "venv", "--without-pip", environment])
+    run([PYTHON, "-m", "venv", "--without-pip", str(environment)])
 
 
 def install(environment: Path, groups: set[str]) -> None:
     """Install the locked dependencies and the project."""
-    python = environment / "bin" / "python"
+    python = str(environment / "bin" / "python")
     uv = shutil.which("uv")
     if uv:
         named = [option for group in sorted(groups) for option in ("--group", group)]
@@ -133,13 +139,13 @@ def install(environment: Path, groups: set[str]) -> None:
         files = [ROOT / "requirements" / f"{name}.txt" for name in ("runtime", *sorted(groups))]
         named = [option for file in files for option in ("--requirement", str(file))]
         run([*installer, "--require-hashes", "--only-binary", ":all:", *named])
-    run([*installer, "--no-deps", "--no-build-isolation", "--editable", ROOT])
+    run([*installer, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)])
 
 
-def find_pip(environment: Path) -> list[str | Path]:
+def find_pip(environment: Path) -> list[str]:
     """Return a command that is a pip which installs into `environment`."""
-    python = environment / "bin" / "python"
-    candidates: list[list[str | Path]] = [[sys.executable, "-m", "pip"]]
+    python = str(environment / "bin" / "python")
+    candidates: list[list[str]] = [[PYTHON, "-m", "pip"]]
     candidates += [[found] for name in ("pip3", "pip") if (found := shutil.which(name))]
     for candidate in candidates:
         command = [*candidate, "--python", python]
@@ -150,16 +156,16 @@ def find_pip(environment: Path) -> list[str | Path]:
     return stop("no pip was found: install one (for example: apt install python3-pip), or uv")
 
 
-def quiet(command: list[str | Path]) -> bool:
+def quiet(command: list[str]) -> bool:
     """Run `command` unseen and tell whether it succeeded."""
     return subprocess.run(command, env=clean(), capture_output=True, check=False).returncode == 0
 
 
-def run(command: list[str | Path], **variables: str) -> None:
+def run(command: list[str], **variables: str) -> None:
     """Run `command`; end with its exit code if it fails, since it has said why."""
     code = subprocess.run(command, env=clean() | variables, cwd=ROOT, check=False).returncode
     if code:
-        stop(f"setting up failed: {' '.join(map(str, command[:4]))} … ended with {code}")
+        stop(f"setting up failed: {' '.join(command[:4])} … ended with {code}")
 
 
 def clean() -> dict[str, str]:
