@@ -41,10 +41,11 @@ RUN groupadd --gid 10001 breakeven \
         /code /report /run/breakeven /var/lib/flower
 ENV PATH=/opt/breakeven/bin:$PATH
 COPY --from=project /opt/breakeven /opt/breakeven
-COPY deploy/container.py /opt/breakeven/container.py
+COPY --chmod=0755 deploy/container.py /opt/breakeven/bin/breakeven
+COPY --chmod=0755 deploy/queue_metrics.py /opt/breakeven/bin/queue-metrics
 USER 10001:10001
 WORKDIR /code
-ENTRYPOINT ["python", "/opt/breakeven/container.py"]
+ENTRYPOINT ["breakeven"]
 CMD ["producer", "--help"]
 
 ARG VERSION=0.1.0

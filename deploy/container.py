@@ -1,8 +1,11 @@
+#!/usr/bin/env python3
 """What runs first in a container: makes the cluster's secrets, hands them to a command, judges its health.
 
-    container.py secrets DIRECTORY    make what is missing: signing key, passwords, the broker's users
-    container.py healthy SECONDS      succeed if the heartbeat file is younger than that
-    container.py COMMAND...           become COMMAND, with the secrets in its environment
+    breakeven secrets DIRECTORY    make what is missing: signing key, passwords, the broker's users
+    breakeven healthy SECONDS      succeed if the heartbeat file is younger than that
+    breakeven COMMAND...           become COMMAND, with the secrets in its environment
+
+It is the image's entry point, under the name `breakeven`.
 
 Secrets are files that only this user can read. They get into a command's environment here, inside
 its own process, so they are in no image, no compose file, no `docker inspect` and no argument list:
