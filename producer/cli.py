@@ -334,7 +334,6 @@ def _fan_out(
     from producer.experiments.place import open_executor
     from producer.measurement.environment import cores_in_reach
     from producer.measurement.trace import StalledError
-    from producer.models import abandon
     from producer.reports.records import record
     from worker.call import run, run_async
 
@@ -363,18 +362,13 @@ def _fan_out(
                 done += 1
                 failed += not good
         except KeyboardInterrupt:
-            abandon(executor)
             of = f" of {total}" if total is not None else ""
             err.print(
                 f"producer: interrupted after {done}{of} calls, {failed} of them failed", style="yellow"
             )
             sys.exit(INTERRUPTED)
         except StalledError as error:
-            abandon(executor)
             raise click.ClickException(f"gave up: {error}; {failed} of {done} calls failed") from error
-        except BaseException:
-            abandon(executor)
-            raise
     if failed:
         raise click.ClickException(f"{failed} of {done} calls failed")
 
@@ -562,7 +556,7 @@ def _run(arguments: list[str]) -> int:
         # Whoever read our output has seen enough; what is still buffered has nowhere to go.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return 1  # as click does
     return result if isinstance(result, int) else 0
 
 

@@ -11,8 +11,10 @@ always runs after the same neighbour.
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import random
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor
@@ -101,11 +103,16 @@ def compare(job: Job, options: Options, observer: Observer) -> Run:
     Raises:
         UnreachableError: `options.url` names a broker that can't be reached, or that has no workers.
     """
+    # What the figures need is loaded before any is measured: each leg shall find the same memory.
+    importlib.import_module("numpy")
+    importlib.import_module("scipy.special")
     with ExitStack() as stack:
         comparison = _Comparison(stack.enter_context(served(job)), options, observer, stack)
         try:
             comparison.all_rounds()
         except KeyboardInterrupt:
+            # A call that computes in a thread goes on, and the user waits for the report: take turns faster.
+            sys.setswitchinterval(5e-4)
             comparison.run = replace(comparison.run, interrupted=True)
         return comparison.run
 

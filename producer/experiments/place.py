@@ -9,12 +9,14 @@ from pathlib import Path
 
 from producer.experiments.compare import READY, broker_url
 from producer.experiments.job import InputError
-from producer.models import Model
+from producer.models import Model, abandon
 
 
 @contextmanager
 def open_executor(model: Model, workers: int) -> Iterator[Executor]:
     """Open a model's executor for as long as the body runs; a broker queue's workers have answered then.
+
+    Where the body raises, calls are abandoned; otherwise they are waited for.
 
     Raises:
         InputError: the broker that CELERY_BROKER_URL names can't be reached or has no workers, or no cluster
@@ -30,9 +32,21 @@ def open_executor(model: Model, workers: int) -> Iterator[Executor]:
             except ClusterError as error:
                 raise InputError(str(error)) from error
         try:
-            executor = stack.enter_context(model.open(workers, url))
-            if model.on_cluster:
-                executor.wait_ready(READY)  # type: ignore[attr-defined]
+            executor = model.open(workers, url)
         except BrokenExecutor as error:
             raise InputError(str(error)) from error
-        yield executor
+        try:
+            if model.on_cluster:
+                _wait_ready(executor)
+            yield executor
+        except BaseException:  # the results are not wanted any more
+            abandon(executor)
+            raise
+        executor.shutdown()
+
+
+def _wait_ready(executor: Executor) -> None:
+    try:
+        executor.wait_ready(READY)  # type: ignore[attr-defined]
+    except BrokenExecutor as error:
+        raise InputError(str(error)) from error

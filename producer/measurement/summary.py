@@ -53,7 +53,7 @@ class Summary:
         p99: their 99th percentile.
         overhead: per call, median over the rounds; None where sequential did not run.
         resources: CPU as the median over the rounds, peaks as the highest of them.
-        startup: median seconds to open the executor.
+        startup: seconds to open the executor in the first round, when nothing of it is there yet.
         failed: calls that failed, in all rounds.
     """
 
@@ -129,7 +129,7 @@ def ideal(sequential: Leg, at_once: int, cores: int) -> float:
     progress at once; the longest call, which nothing can divide; and the CPU seconds that the work needs,
     shared by the cores. (The first two are Graham's lower bounds on a schedule: "Bounds on multiprocessing
     timing anomalies", SIAM J. Appl. Math. 17, 1969.) All are taken from the sequential model, where nothing
-    competes with a call; the CPU seconds are those that fell into the calls, taken as their share of the makespan.
+    competes with a call; the CPU seconds are the share of them that fell into the calls.
 
     Args:
         sequential: a round of the sequential model.
@@ -207,6 +207,6 @@ def summarize(run: Run, model: str) -> Summary | None:
             threads=max(leg.resources.threads for leg in legs),
             processes=max(leg.resources.processes for leg in legs),
         ),
-        startup=median(leg.startup for leg in legs),
+        startup=legs[0].startup,
         failed=sum(row.error is not None for leg in legs for row in leg.trace),
     )

@@ -24,6 +24,9 @@ from multiprocessing.context import BaseContext
 
 from producer.models.bounded import MAX_PENDING, Bounded
 
+#: Seconds within which the manager thread finds its processes gone, and ends. It takes milliseconds.
+_MANAGER_ENDS = 5.0
+
 
 class ProcessPoolExecutor(Bounded, _ProcessPoolExecutor):
     """The standard library's process pool, with a bound on waiting calls and workers that never outlive it.
@@ -39,9 +42,12 @@ class ProcessPoolExecutor(Bounded, _ProcessPoolExecutor):
     def kill(self) -> None:
         """End the pool now: waiting calls are cancelled, running ones are lost (`BrokenProcessPool`)."""
         processes = list((self._processes or {}).values())
+        manager = self._executor_manager_thread
         self.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()
+        if manager is not None:
+            manager.join(_MANAGER_ENDS)
 
 
 def _context() -> BaseContext:
