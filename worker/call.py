@@ -106,6 +106,11 @@ async def run_async(call: Call) -> Outcome:
     return Outcome(value, None, "", started, clock(), here())
 
 
+def run_chunk(function: Callable[..., Any], chunk: list[tuple[Any, ...]]) -> list[Any]:
+    """Call `function` with each of the argument tuples, one after another: `map` with a chunk size."""
+    return [function(*args) for args in chunk]
+
+
 def here() -> str:
     """Name the host, process and thread that this runs on, e.g. `host/4711/MainThread`."""
     return f"{_HOST}/{os.getpid()}/{threading.current_thread().name}"

@@ -1,0 +1,246 @@
+"""run_calls: the cluster's one task. A batch of calls in, a batch of outcomes out.
+
+    parent process of the worker              pool process (child)
+    ----------------------------              -------------------------------------------
+    takes a message, checks its signature,
+    claims it (worker.guard)              --> runs call after call, but for those that were cancelled
+    keeps its lease alive (worker.lease)      stores the reply, which also publishes it
+    acknowledges the message              <-- done
+    (or: the child died; notes it,
+     and gives the message back)
+
+A child that dies, or a whole worker, leaves the message unacknowledged, and it is delivered again. A batch
+under which a process died is taken apart: its calls come back one by one, so the one that kills its
+process is found out, and fails alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import threading
+import traceback
+from typing import Any
+
+from celery import Task
+from celery.exceptions import Ignore, SoftTimeLimitExceeded, WorkerLostError
+from celery.worker.request import Request
+
+from worker import wire
+from worker.app import app
+from worker.call import clock, here
+from worker.ledger import Claim, Ledger
+from worker.wire import CANCELLED, LOST, RAISED, RETURNED, PackedCall, PackedFunction, PackedOutcome, Reply
+
+logger = logging.getLogger(__name__)
+
+
+class _Request(Request):
+    """Celery's view of a message in the worker's parent process; it notes of what a process died."""
+
+    def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
+        error = exc_info.exception
+        # Celery wraps an error with its traceback, and tells a SystemExit apart only in what it calls next.
+        error = getattr(error, "exc", error)
+        if isinstance(error, WorkerLostError | SystemExit):
+            try:
+                _ledger().crashed(self.id, str(error) or f"exit code {error.args!r}")
+            except Exception as problem:  # the broker is away: the message comes back in any case
+                logger.warning("can't note that a process died under %s: %s", self.id, problem)
+        return super().on_failure(exc_info, *args, **kwargs)
+
+
+class _Pool:
+    """What a process keeps between batches."""
+
+    ledger: Ledger | None = None
+    slicer: _Slicer | None = None
+
+
+def _ledger() -> Ledger:
+    if _Pool.ledger is None:
+        _Pool.ledger = Ledger(app.backend.client)
+    return _Pool.ledger
+
+
+@app.task(name=wire.TASK, bind=True, Request=_Request)
+def run_calls(
+    task: Task,
+    batch_id: str,
+    functions: list[PackedFunction],
+    calls: list[PackedCall],
+    slice_seconds: float,
+) -> Reply:
+    """Run the calls of a batch, one after another.
+
+    Args:
+        task: the Celery task, which knows the message that is being worked on.
+        batch_id: the id under which the sender expects the reply; the message's own id.
+        functions: the functions that the calls refer to.
+        calls: what to run.
+        slice_seconds: when this much time has passed, the calls that have not begun are handed back.
+
+    Returns:
+        an outcome for each call that ran. A call that raises spoils nobody else's outcome.
+    """
+    if task.request.id != batch_id:  # a signed body under another message's name
+        raise Ignore
+    claim = Claim(*task.request.claim)
+    reply = Reply(batch_id, here(), [], [(0, 0.0)] * len(functions), claim.deliveries)
+    if claim.hopeless and len(calls) == 1:
+        times = max(claim.crashes, claim.deliveries - 1)
+        reply.outcomes.append((LOST, f"{times} times: {claim.cause or 'its worker was lost each time'}"))
+        return reply
+    if (claim.crashes and len(calls) > 1) or claim.hopeless:
+        reply.suspect = True
+        return reply
+    unpacked: list[Any] = [None] * len(functions)
+    with _slice(batch_id, slice_seconds, len(calls)) as mine:
+        for index, (function_index, arguments) in enumerate(calls):
+            if not mine.take(index):
+                break
+            if index in claim.cancelled:
+                reply.outcomes.append((CANCELLED,))
+                continue
+            if unpacked[function_index] is None:
+                unpacked[function_index] = _unpack(functions[function_index])
+            begun = clock()
+            reply.outcomes.append(_run(unpacked[function_index], arguments))
+            count, seconds = reply.busy[function_index]
+            reply.busy[function_index] = (count + 1, seconds + clock() - begun)
+    return reply
+
+
+class _Slice:
+    """The time that a batch has. When it is over, calls that have not begun go to other workers."""
+
+    def __init__(self, batch_id: str, seconds: float) -> None:
+        self.batch_id = batch_id
+        self.end = clock() + seconds
+        self._lock = threading.Lock()
+        self._next = 0
+        self._over = False
+
+    def __enter__(self) -> _Slice:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._over = True
+
+    def take(self, index: int) -> bool:
+        """Begin call `index`; return False if it is handed back."""
+        with self._lock:
+            self._next = index + 1
+            return not self._over
+
+    def hand_back(self) -> int | None:
+        """End the slice; return the index of the first call that will not run, or None if it had ended."""
+        with self._lock:
+            if self._over:
+                return None
+            self._over = True
+            return self._next
+
+
+class _Lone(_Slice):
+    """A call that travels alone has nobody to hand back."""
+
+    def __init__(self) -> None:
+        """Need nothing."""
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing."""
+
+    def take(self, index: int) -> bool:  # noqa: ARG002
+        return True
+
+
+_LONE = _Lone()
+
+
+def _slice(batch_id: str, seconds: float, calls: int) -> _Slice:
+    if calls == 1:
+        return _LONE
+    if _Pool.slicer is None or not _Pool.slicer.is_alive():
+        _Pool.slicer = _Slicer()
+        _Pool.slicer.start()
+    return _Pool.slicer.watch(_Slice(batch_id, seconds))
+
+
+class _Slicer(threading.Thread):
+    """Watches the slice of the batch that runs, from a thread, since the call that runs knows nothing of it.
+
+    It sleeps while there is nothing to watch. What it can't do: act while a call holds the GIL in C code.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="slicer", daemon=True)
+        self._work = threading.Event()
+        self._watched: _Slice | None = None
+
+    def watch(self, some: _Slice) -> _Slice:
+        """Watch a slice instead of the one before."""
+        self._watched = some
+        self._work.set()
+        return some
+
+    def run(self) -> None:
+        """Watch one slice after the other."""
+        rest = threading.Event()  # never set: a sleep that ends with the process
+        while True:
+            self._work.wait()
+            watched, self._watched = self._watched, None
+            if watched is None:
+                self._work.clear()
+                if self._watched is not None:  # came between the two lines above
+                    self._work.set()
+                continue
+            rest.wait(max(0.0, watched.end - clock()))
+            index = watched.hand_back()
+            if index is not None:
+                try:
+                    _ledger().hand_back(watched.batch_id, index)
+                except Exception as error:  # it is in the reply, too: only later
+                    logger.warning("can't tell that calls of %s are handed back: %s", watched.batch_id, error)
+
+
+def _unpack(packed: PackedFunction) -> Any:
+    try:
+        return wire.unpack_function(packed)
+    except wire.CallError as error:
+        return error
+
+
+def _run(function: Any, arguments: bytes) -> PackedOutcome:
+    if isinstance(function, wire.CallError):
+        return _raised(function)
+    try:
+        args, kwargs = _load_arguments(arguments)
+        value = function(*args, **kwargs)
+    except SoftTimeLimitExceeded:
+        return _raised(TimeoutError("the call ran longer than its time limit"))
+    except BaseException as error:
+        return _raised(error)
+    try:
+        return (RETURNED, wire.dumps(value))
+    except Exception as error:
+        problem = wire.CallError(
+            f"the result, of type {type(value).__qualname__}, can't be pickled: {error}; return plain data"
+        )
+        problem.__cause__ = error
+        return _raised(problem)
+
+
+def _load_arguments(data: bytes) -> Any:
+    try:
+        return pickle.loads(data)
+    except Exception as error:
+        raise wire.CallError(
+            f"this worker can't load the arguments: {type(error).__name__}: {error}; "
+            "give the workers the same code and the same versions of libraries"
+        ) from error
+
+
+def _raised(error: BaseException) -> PackedOutcome:
+    return (RAISED, wire.pack_error(error), "".join(traceback.format_exception(error)))
