@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from producer.models import interpreter_pool
+
+if TYPE_CHECKING:
+    from producer.cluster import Cluster
 
 
 def _always() -> None:
@@ -24,8 +27,8 @@ class Model:
     Attributes:
         name: what the user calls it.
         summary: one line on how it runs calls.
-        open: makes its executor from a number of workers and, for a model on a cluster, the broker's URL
-            (None: the one that `CELERY_BROKER_URL` names).
+        open: makes its executor from a number of workers and, for a model on a cluster, the embedded cluster
+            (None: the cluster is the one that `CELERY_BROKER_URL` names, with the workers that it has).
         width: how many calls can be in progress at a time: one, one on each worker, or all of them.
         asynchronous: whether it runs coroutine functions (`run_async`) instead of plain ones (`run`).
         on_cluster: whether it needs a broker and Celery workers.
@@ -34,7 +37,7 @@ class Model:
 
     name: str
     summary: str
-    open: Callable[[int, str | None], Executor]
+    open: Callable[[int, Cluster | None], Executor]
     width: Literal["one", "workers", "all"]
     asynchronous: bool = False
     on_cluster: bool = False
@@ -63,50 +66,54 @@ class Model:
 # Each model's module is imported when it is opened: `producer --help` needs neither asyncio nor Celery.
 
 
-def _sequential(_workers: int, _url: str | None) -> Executor:
+def _sequential(_workers: int, _cluster: Cluster | None) -> Executor:
     from producer.models.sequential import SequentialExecutor
 
     return SequentialExecutor()
 
 
-def _thread_per_request(_workers: int, _url: str | None) -> Executor:
+def _thread_per_request(_workers: int, _cluster: Cluster | None) -> Executor:
     from producer.models.thread_per_request import ThreadPerRequestExecutor
 
     return ThreadPerRequestExecutor()
 
 
-def _thread_pool(workers: int, _url: str | None) -> Executor:
+def _thread_pool(workers: int, _cluster: Cluster | None) -> Executor:
     from producer.models.thread_pool import ThreadPoolExecutor
 
     return ThreadPoolExecutor(workers)
 
 
-def _process_pool(workers: int, _url: str | None) -> Executor:
+def _process_pool(workers: int, _cluster: Cluster | None) -> Executor:
     from producer.models.process_pool import ProcessPoolExecutor
 
     return ProcessPoolExecutor(workers)
 
 
-def _interpreter_pool(workers: int, _url: str | None) -> Executor:
+def _interpreter_pool(workers: int, _cluster: Cluster | None) -> Executor:
     return interpreter_pool.interpreter_pool(workers)
 
 
-def _event_loop(_workers: int, _url: str | None) -> Executor:
+def _event_loop(_workers: int, _cluster: Cluster | None) -> Executor:
     from producer.models.event_loop import EventLoopExecutor
 
     return EventLoopExecutor()
 
 
-def _broker_queue(workers: int, url: str | None) -> Executor:
+def _broker_queue(_workers: int, cluster: Cluster | None) -> Executor:
+    return _on_cluster(cluster, 1)
+
+
+def _broker_queue_batched(_workers: int, cluster: Cluster | None) -> Executor:
+    return _on_cluster(cluster, "auto")
+
+
+def _on_cluster(cluster: Cluster | None, batch: int | Literal["auto"]) -> Executor:
     from producer.models.broker_queue import CeleryExecutor
 
-    return CeleryExecutor(workers, url=url, batch=1)
-
-
-def _broker_queue_batched(workers: int, url: str | None) -> Executor:
-    from producer.models.broker_queue import CeleryExecutor
-
-    return CeleryExecutor(workers, url=url, batch="auto")
+    if cluster is None:
+        return CeleryExecutor(batch=batch)
+    return CeleryExecutor(url=cluster.url, queue=cluster.queue, key_file=cluster.key_file, batch=batch)
 
 
 def abandon(executor: Executor) -> None:

@@ -42,7 +42,7 @@ class ProcessPoolExecutor(Bounded, _ProcessPoolExecutor):
     def kill(self) -> None:
         """End the pool now: waiting calls are cancelled, running ones are lost (`BrokenProcessPool`)."""
         processes = list((self._processes or {}).values())
-        manager = self._executor_manager_thread
+        manager: threading.Thread | None = self._executor_manager_thread  # type: ignore[assignment]
         self.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()

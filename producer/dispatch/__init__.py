@@ -1,0 +1,1 @@
+"""How calls get to the workers of a cluster and back: batches, messages, replies."""

@@ -1,0 +1,711 @@
+"""The dispatcher: takes calls from an executor to the cluster, and their outcomes back to the futures.
+
+    caller's threads     sender                     broker            worker
+    ----------------     ------                     ------            ------
+    submit ─▶ queue ───▶ packs a batch, signs ────▶ list ───────────▶ runs it
+       ▲                 (a call alone, or those      │                 │
+       │ room            that queued up meanwhile)    │                 │
+       │                                              │                 │
+    future ◀─ resolves ◀─ receiver ◀── subscription ◀─┴── reply, news ◀─┘
+       ▲                                              │
+       └─ fails ◀──────── watch ◀── who is there? ◀───┘
+
+Three threads, all daemons, none of which holds on to the executor:
+
+- The sender sleeps until a call waits and a message may be sent. A lone call goes at once; at most two
+  messages for each process of the cluster are under way, and what queues up behind them travels together.
+- The receiver sleeps on one subscription, to the replies of all batches and to the news that workers have of
+  them: which were begun, and which calls are handed back because their batch takes too long. A batch counts
+  once: the first reply wins, later ones are counted and dropped.
+- The watch is awake while calls are outstanding, once a second. It keeps the key alive by which workers know
+  that somebody waits; fetches replies that the subscription missed; sends again what the broker lost; and
+  where there is no worker, no broker, or another key, it fails all calls within `patience` seconds.
+
+Lock order: only `_lock`, and it is never held while a future is resolved (callbacks are the user's code) or
+while the broker is asked.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import redis
+
+from producer import broker
+from producer.broker import BrokerUnavailableError, Worker
+from producer.dispatch.batch import Batch, Cargo
+from producer.dispatch.errors import (
+    KeyMismatchError,
+    NoWorkersError,
+    ShutDownError,
+    VersionMismatchError,
+)
+from producer.dispatch.future import CallFuture, quietly, resolve
+from producer.dispatch.pace import MOST_BYTES, MOST_CALLS, SLICE, Pace
+from worker import keys, wire
+from worker.ledger import Ledger
+from worker.signing import Key, SignatureError
+
+logger = logging.getLogger(__name__)
+
+#: Seconds for which workers take the producer for alive after its last sign of life.
+ALIVE = 15
+#: Seconds between two such signs, between two looks at who is there, and between two looks for replies that
+#: the subscription may have missed.
+RENEW, LOOK, FETCH = 4.0, 2.0, 5.0
+#: Seconds between two rounds of the watch.
+ROUND = 1.0
+#: Replies that are deleted from the broker together.
+CLOSE_TOGETHER = 32
+#: What ends all calls at once.
+BROKEN = (KeyMismatchError, VersionMismatchError, NoWorkersError, BrokerUnavailableError)
+#: A hard time limit strikes this many seconds after the soft one: time for `finally` blocks.
+GRACE = 1.0
+
+
+class Dispatcher:
+    """See the module's drawing.
+
+    Args:
+        url: the broker.
+        key: the cluster's.
+        queue: the queue's name.
+        batch: calls that may travel together: a number, or "auto".
+        max_workers: messages that may be under way at a time; None: what the cluster can run.
+        max_pending: calls that may be outstanding; above that `submit` waits.
+        patience: seconds without a worker, or without the broker, after which all calls fail.
+        on_end: called when everything is over.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        key: Key,
+        queue: str,
+        batch: int | Literal["auto"],
+        max_workers: int | None,
+        max_pending: int,
+        patience: float,
+        on_end: Callable[[], None],
+    ) -> None:
+        self.id = secrets.token_hex(8)
+        self.url, self.queue, self.patience = url, queue, patience
+        self.max_pending = max_pending
+        self.duplicates = 0
+        self.resent = 0
+        self.workers: list[Worker] = []
+        self._key = key
+        self._batch_size, self._max_workers = batch, max_workers
+        self._on_end = on_end
+        self._origin = f"{os.getpid()}@{socket.gethostname()}"
+        self._pace = Pace()
+        self._redis = broker.connect(url)
+        self._ledger = Ledger(self._redis)
+        self._numbers = itertools.count()
+        self._tags = itertools.count()
+
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)  # the sender waits for it
+        self._room = threading.Condition(self._lock)  # submit waits for it
+        self._watched = threading.Condition(self._lock)  # the watch waits for it
+        self._queue: deque[CallFuture] = deque()
+        self._flying: dict[str, Batch] = {}
+        self._read: list[str] = []  # ids of batches whose replies can be deleted
+        self._pending = 0
+        self._processes = 0
+        self._closed = False
+        self._broken: BaseException | None = None
+        self._over = threading.Event()
+        self._subscribed = threading.Event()
+        self._resubscribe = False
+        self._renewed = -RENEW  # when the executor's key was last set
+        self._forgotten = 0.0  # when the broker was found to have forgotten it; 0 if not
+        self._fetched: set[str] = set()  # batches whose reply came by _fetch, before it was heard
+        self._watch_sleeps = False
+        self._failing_since: float | None = None  # since when no message could be sent
+        self._failure: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=target, name=f"celery-executor-{name}", daemon=True)
+            for name, target in (("sender", self._send), ("receiver", self._receive), ("watch", self._watch))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    # --- for the executor ---------------------------------------------------------------------------
+
+    def submit(
+        self, function: Callable[..., Any], args: Any, kwargs: Any, limit: float | None = None
+    ) -> CallFuture:
+        """Queue a call; wait for room first, if there is none.
+
+        Raises:
+            BrokenExecutor: the cluster was given up.
+            RuntimeError: the executor was shut down.
+        """
+        future = CallFuture(self, function, (args, kwargs), limit)
+        with self._lock:
+            # A callback that submits runs on a thread that makes room: it must not wait for itself.
+            while (
+                self._pending >= self.max_pending
+                and self._broken is None
+                and not self._closed
+                and threading.current_thread() not in self._threads
+            ):
+                self._room.wait()
+            if self._broken is not None:
+                raise self._broken
+            if self._closed:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            self._pending += 1
+            self._queue.append(future)
+            self._work.notify()
+            if self._watch_sleeps:
+                self._watched.notify()
+        return future
+
+    def cancel(self, futures: Iterable[CallFuture]) -> list[bool]:
+        """Cancel those of `futures` that have not started; tell for each whether it is cancelled."""
+        futures = list(futures)
+        done = [future.cancelled() for future in futures]
+        flying: dict[Batch, list[int]] = {}
+        dropped = []
+        with self._lock:
+            for place, future in enumerate(futures):
+                if future.done() or future.running():
+                    continue
+                if future.batch is not None:
+                    flying.setdefault(future.batch, []).append(place)
+                    continue
+                done[place] = True
+                if not future.withdrawn:
+                    future.withdrawn = True
+                    dropped.append(future)
+        again = []
+        for batch, places in flying.items():
+            try:
+                in_time = self._ledger.cancel(batch.id, [futures[place].index for place in places])
+            except (redis.RedisError, OSError) as error:
+                logger.warning("can't cancel calls: %s", error)
+                continue
+            with self._lock:
+                for place in places:
+                    future = futures[place]
+                    if future.batch is not batch:  # handed back, or resolved, in between
+                        again.append(place)
+                    elif in_time:
+                        done[place] = True
+                        if not future.withdrawn:
+                            future.withdrawn = True
+                            dropped.append(future)
+            if not in_time:
+                for place in places:
+                    if futures[place].batch is batch:
+                        futures[place].mark_running()
+        for future in dropped:
+            future.drop()
+        self._ended(len(dropped))
+        if again:
+            for place, result in zip(again, self.cancel([futures[place] for place in again]), strict=True):
+                done[place] = result
+        return done
+
+    def close(self, *, cancel_futures: bool) -> None:
+        """Take no further calls; end when those that were taken have ended."""
+        with self._lock:
+            self._closed = True
+            outstanding = [*self._queue, *(f for batch in self._flying.values() for f in batch.futures)]
+            self._room.notify_all()
+            self._work.notify_all()
+            self._watched.notify_all()
+        if cancel_futures:
+            self.cancel(outstanding)
+
+    def kill(self) -> None:
+        """End now: calls that have not started are cancelled, the others fail, and so do later ones."""
+        with self._lock:
+            self._closed = True
+            waiting, self._queue = list(self._queue), deque()
+            for future in waiting:
+                future.withdrawn = True
+        for future in waiting:
+            future.drop()
+        self._ended(len(waiting))
+        self._break(ShutDownError("the executor was shut down while the call was running"))
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until everything is over."""
+        if threading.current_thread() not in self._threads:
+            self._threads[-1].join(timeout)
+
+    def wait_for_workers(self, timeout: float) -> list[Worker]:
+        """Return the workers as soon as there are any.
+
+        Raises:
+            BrokenExecutor: the broker can't be used, or the workers can't, or there are none in time.
+        """
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                found = broker.present(self._redis, self.queue)
+            except (redis.RedisError, OSError) as error:
+                if time.monotonic() > end or isinstance(error, redis.ResponseError):
+                    raise broker.unavailable(self.url, error) from error
+                found = []
+            self._judge(found)
+            if found:
+                self._note_workers(found)
+                return found
+            if time.monotonic() > end:
+                raise self._no_workers(timeout)
+            time.sleep(0.02)
+
+    # --- sender -------------------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        while True:
+            with self._lock:
+                while not (self._queue and len(self._flying) < self._window()):
+                    if self._finished():
+                        return
+                    self._work.wait()
+                waiting = len(self._queue)
+            batch = self._assemble(waiting)
+            if batch is not None:
+                self._publish(batch)
+
+    def _window(self) -> int:
+        """Return how many messages may be under way: two for each process, so that none idles."""
+        if self._batch_size == 1:
+            return self._max_workers or self.max_pending
+        window = 2 * max(1, self._processes)
+        return window if self._max_workers is None else min(window, self._max_workers)
+
+    def _assemble(self, waiting: int) -> Batch | None:
+        """Take calls from the queue that travel together; None if there were only cancelled ones."""
+        cargo = Cargo()
+        room = 0.0
+        most = MOST_CALLS if self._batch_size == "auto" else self._batch_size
+        while len(cargo.futures) < most and cargo.size < MOST_BYTES:
+            try:
+                future = self._queue[0]
+            except IndexError:
+                break
+            if cargo.futures and (future.alone or cargo.futures[0].alone):
+                break
+            if future.withdrawn:
+                self._queue.popleft()
+                continue
+            try:
+                name = cargo.pack(future)
+            except Exception as error:
+                self._queue.popleft()
+                self._refuse(future, error)
+                continue
+            expected = self._pace.expect(name)
+            if not cargo.futures:
+                room = self._pace.room(name, waiting, max(1, self._processes))
+            elif self._batch_size == "auto" and cargo.seconds + expected > room:
+                break
+            cargo.load(self._queue.popleft(), expected)
+        return self._register(cargo) if cargo.futures else None
+
+    def _refuse(self, future: CallFuture, error: Exception) -> None:
+        """Fail a call that can't be sent."""
+        with self._lock:
+            if future.withdrawn:
+                return
+            future.withdrawn = True  # whoever cancels it now is too late
+        future.set_exception(error)
+        future.forget()
+        self._ended(1)
+
+    def _register(self, cargo: Cargo) -> Batch | None:
+        """Make a batch of what was not cancelled meanwhile, and let the receiver know of it."""
+        with self._lock:
+            cargo.unload_withdrawn()
+            if not cargo.futures or self._broken is not None:
+                return None
+            batch = Batch(f"{self.id}-{next(self._numbers)}", cargo.futures, [f[0] for f in cargo.functions])
+            for index, future in enumerate(cargo.futures):
+                future.batch, future.index = batch, index
+            self._flying[batch.id] = batch
+        slice_seconds = SLICE if self._batch_size == "auto" else keys.EXPIRES
+        body = self._key.dumps(((batch.id, cargo.functions, cargo.calls, slice_seconds), {}, {}))
+        limit = cargo.futures[0].limit
+        description = cargo.description()
+
+        def message() -> bytes:
+            return wire.envelope(
+                batch.id,
+                body,
+                tag=f"{batch.id}.{next(self._tags)}",
+                queue=self.queue,
+                description=description,
+                limits=(None, None) if limit is None else (limit + GRACE, limit),
+                origin=self._origin,
+            )
+
+        batch.message = message
+        return batch
+
+    def _publish(self, batch: Batch) -> None:
+        """Push a batch's message; try again for as long as the watch has patience."""
+        message = batch.message()
+        pause = 0.05
+        self._subscribed.wait(self.patience)
+        while self._broken is None:
+            try:
+                if time.monotonic() - self._renewed > RENEW:
+                    self._renew()
+                self._redis.lpush(self.queue, message)
+            except (redis.RedisError, OSError) as error:
+                self._failed(error)
+                time.sleep(pause)
+                pause = min(1.0, 2 * pause)
+            else:
+                self._failing_since = None
+                batch.sent = time.monotonic()
+                return
+
+    def _failed(self, error: BaseException) -> None:
+        """Note that the broker could not be used, and since when."""
+        self._failure = error
+        if self._failing_since is None:
+            self._failing_since = time.monotonic()
+            logger.warning("%s; trying again for %g s", broker.unavailable(self.url, error), self.patience)
+
+    # --- receiver -----------------------------------------------------------------------------------
+
+    def _receive(self) -> None:
+        pause = 0.05
+        while not self._over.is_set():
+            subscription = broker.connect(
+                self.url, socket_timeout=ROUND, health_check_interval=int(FETCH)
+            ).pubsub()  # type: ignore[no-untyped-call]
+            try:
+                subscription.psubscribe(keys.result(f"{self.id}-*"))
+                subscription.subscribe(keys.news(self.id))
+                for _ in range(2):
+                    if subscription.get_message(timeout=broker.TIMEOUT) is None:
+                        raise redis.TimeoutError("no answer to SUBSCRIBE")
+                self._resubscribe = False
+                if self._subscribed.is_set():
+                    self._fetch()  # what was published while nobody listened
+                self._subscribed.set()
+                pause = 0.05
+                while not self._over.is_set() and not self._resubscribe:
+                    message = subscription.get_message(timeout=FETCH)
+                    if message is not None:
+                        self._hear(message)
+            except (redis.RedisError, OSError) as error:
+                logger.debug("subscription lost: %s", error)
+                self._over.wait(pause)
+                pause = min(1.0, 2 * pause)
+            finally:
+                quietly(subscription.close)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if message["type"] == "pmessage":
+            batch_id = message["channel"].decode().removeprefix(keys.RESULT_PREFIX)
+            self._take(batch_id, message["data"])
+        elif message["type"] == "message":
+            match message["data"].decode(errors="replace").split():
+                case ["started", batch_id]:
+                    self._note_started(batch_id)
+                case ["back", batch_id, index] if index.isdigit():
+                    self._take_back(batch_id, int(index))
+
+    def _note_started(self, batch_id: str) -> None:
+        batch = self._flying.get(batch_id)
+        if batch is not None and batch.started is None:
+            batch.started = time.monotonic()
+            for future in batch.futures:
+                if not future.withdrawn:
+                    future.mark_running()
+                    break
+
+    def _take_back(self, batch_id: str, index: int) -> None:
+        """Queue the calls of a batch again that its worker has not begun in time."""
+        with self._lock:
+            batch = self._flying.get(batch_id)
+            if batch is None or not 0 < index < batch.kept:
+                return
+            self._requeue(batch, index)
+            late = batch.futures[index - 1]
+        self._pace.learn(late.function[0] if late.function else "", 1, SLICE)
+        late.mark_running()
+
+    def _requeue(self, batch: Batch, index: int) -> None:
+        """Put a batch's calls from `index` on back to where they came from. Under the lock."""
+        back = [f for f in batch.futures[index : batch.kept] if not f.withdrawn]
+        batch.kept = index
+        for future in back:
+            future.batch = None
+        self._queue.extendleft(reversed(back))
+        self._work.notify()
+
+    def _take(self, batch_id: str, payload: bytes | str) -> None:
+        """Resolve the futures of a batch from its reply, if it is the first."""
+        try:
+            meta = self._key.loads(payload)
+        except SignatureError as error:
+            logger.warning("dropped a reply: %s", error)
+            return
+        except Exception as error:
+            # Ours, but it can't be read: the workers run other code than we do.
+            meta = {"status": "FAILURE", "result": error, "task_id": batch_id}
+        if meta.get("task_id") != batch_id:
+            logger.warning("dropped a reply under another name than its own")
+            return
+        with self._lock:
+            batch = self._flying.get(batch_id)
+            if batch is None:
+                if batch_id in self._fetched:
+                    self._fetched.discard(batch_id)
+                else:
+                    self.duplicates += 1
+                return
+            reply = meta["result"]
+            if isinstance(reply, wire.Reply):
+                for name, (calls, seconds) in zip(batch.names, reply.busy, strict=True):
+                    self._pace.learn(name, calls, seconds)
+                if reply.suspect:
+                    for future in batch.futures:
+                        future.alone = True
+                if len(reply.outcomes) < batch.kept:
+                    self._requeue(batch, len(reply.outcomes))
+            del self._flying[batch_id]
+            self._read.append(batch_id)
+            self._work.notify()
+        if isinstance(reply, wire.Reply):
+            outcomes: Iterable[wire.PackedOutcome] = reply.outcomes
+        else:
+            outcomes = [(None, reply)] * batch.kept
+        ended = 0
+        for future, outcome in zip(batch.futures[: batch.kept], outcomes, strict=False):
+            if not future.withdrawn:
+                ended += 1
+                resolve(future, outcome)
+            future.forget()
+        self._ended(ended)
+        if len(self._read) >= CLOSE_TOGETHER:
+            self._close_read()
+
+    def _fetch(self) -> None:
+        """Take the replies that are there and were not heard of.
+
+        Raises:
+            redis.RedisError: the broker does not answer.
+        """
+        ids = list(self._flying)
+        for start in range(0, len(ids), 64):
+            some = ids[start : start + 64]
+            for batch_id, payload in zip(
+                some, self._redis.mget([keys.result(one) for one in some]), strict=True
+            ):
+                if payload is not None:
+                    self._fetched.add(batch_id)
+                    self._take(batch_id, payload)
+
+    def _close_read(self) -> None:
+        with self._lock:
+            read, self._read = self._read, []
+        if read:
+            try:
+                self._ledger.close(read)
+            except (redis.RedisError, OSError) as error:
+                logger.debug("replies are left to expire: %s", error)
+
+    # --- watch --------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        looked = fetched = busy = -FETCH
+        last_seen = time.monotonic()
+        while True:
+            with self._lock:
+                if not self._finished():
+                    # It stays awake for a round after the last call: calls that come one at a time, each
+                    # after the other's end, shall not have to wake it.
+                    idle = not self._pending and time.monotonic() - busy > ROUND
+                    self._watch_sleeps = idle
+                    self._watched.wait(None if idle else ROUND if busy > 0 else 0)
+                    self._watch_sleeps = False
+                    if idle:
+                        last_seen = time.monotonic()
+                if self._finished():
+                    break
+                if not self._pending:
+                    continue
+            now = busy = time.monotonic()
+            try:
+                if now - self._renewed > RENEW:
+                    self._renew()
+                if self._forgotten:
+                    self._send_forgotten()
+                if now - looked > LOOK:
+                    looked = now
+                    found = broker.present(self._redis, self.queue)
+                    self._judge(found)
+                    self._note_workers(found)
+                    if found:
+                        last_seen = now
+                if now - fetched > FETCH:
+                    fetched = now
+                    self._fetch()
+                    self._find_lost(now)
+                self._close_read()
+            except BROKEN as error:
+                self._break(error)
+            except (redis.RedisError, OSError) as error:
+                self._failed(error)
+                last_seen = now  # one trouble at a time
+            if self._failing_since is not None and now - self._failing_since > self.patience:
+                assert self._failure is not None  # noqa: S101 - noted with the time
+                self._break(broker.unavailable(self.url, self._failure))
+            elif now - last_seen > self.patience:
+                self._break(self._no_workers(self.patience))
+        self._end()
+
+    def _renew(self) -> None:
+        """Set the key by which workers know that somebody waits; note if the broker had forgotten it.
+
+        It is gone where nothing was outstanding for a while, and then nothing is lost. Otherwise the broker
+        has lost its data, or dropped our messages because we were silent for too long.
+        """
+        now = time.monotonic()
+        if self._redis.set(keys.executor(self.id), 1, ex=ALIVE, get=True) is None:
+            self._forgotten = now
+        self._renewed = now
+
+    def _send_forgotten(self) -> None:
+        """Send again what was sent before the broker forgot it."""
+        with self._lock:
+            flying = [batch for batch in self._flying.values() if batch.sent < self._forgotten]
+        self._forgotten = 0.0
+        if flying:
+            logger.warning("the broker has lost its data; sending %d message(s) again", len(flying))
+        for batch in flying:
+            self._resend(batch)
+
+    def _find_lost(self, now: float) -> None:
+        """Send again what was neither begun nor waits any more: its worker died with it in its hands.
+
+        Kombu takes a message from the queue with one command and notes that it has it with another. Between
+        the two a worker can die. A message that is noted comes back after one lease; so one that has not
+        been begun a lease and a half after the queue was empty is nowhere.
+        """
+        with self._lock:
+            unbegun = [b for b in self._flying.values() if b.started is None and now - b.sent > FETCH]
+        if not unbegun:
+            return
+        lease = max((worker.lease for worker in self.workers), default=15.0)
+        passed = self._redis.llen(self.queue) == 0
+        for batch in unbegun:
+            if not passed:
+                continue
+            if batch.queue_passed is None:
+                batch.queue_passed = now
+            elif now - batch.queue_passed > 1.5 * lease:
+                self._resend(batch)
+
+    def _resend(self, batch: Batch) -> None:
+        batch.queue_passed = None
+        batch.sent = time.monotonic()
+        self.resent += 1
+        self._redis.lpush(self.queue, batch.message())
+
+    def _judge(self, found: list[Worker]) -> None:
+        """See whether the workers are of our kind.
+
+        Raises:
+            BrokenExecutor: one of them has another key or another version: it would refuse our calls.
+        """
+        for worker in found:
+            if worker.protocol != keys.PROTOCOL:
+                raise VersionMismatchError(
+                    f"worker {worker.name} speaks version {worker.protocol} of the wire format, and this "
+                    f"producer version {keys.PROTOCOL}: install the same version of breakeven on both"
+                )
+            if worker.key != self._key.fingerprint():
+                raise KeyMismatchError(
+                    f"worker {worker.name} has another signing key than this producer: give both the same "
+                    "file, named by BREAKEVEN_KEY_FILE"
+                )
+
+    def _note_workers(self, found: list[Worker]) -> None:
+        with self._lock:
+            self.workers = found
+            processes = sum(worker.processes for worker in found)
+            if processes != self._processes:
+                self._processes = processes
+                self._work.notify()
+
+    def _no_workers(self, seconds: float) -> NoWorkersError:
+        return NoWorkersError(
+            f"no worker has served the queue {self.queue!r} of {broker.shown(self.url)} for {seconds:g} s: "
+            "start one with `celery -A worker worker`"
+        )
+
+    # --- the end ------------------------------------------------------------------------------------
+
+    def _ended(self, calls: int) -> None:
+        """Note that so many calls are over."""
+        if not calls:
+            return
+        with self._lock:
+            self._pending -= calls
+            self._room.notify(calls)
+            if self._finished():
+                self._work.notify_all()
+                self._watched.notify_all()
+
+    def _finished(self) -> bool:
+        return self._broken is not None or (self._closed and not self._pending)
+
+    def _break(self, error: BaseException) -> None:
+        """Fail every call that is outstanding, and every later one."""
+        with self._lock:
+            if self._broken is not None:
+                return
+            self._broken = error
+            failed = [*self._queue, *(f for batch in self._flying.values() for f in batch.futures)]
+            failed = [future for future in failed if not future.withdrawn]
+            self._queue.clear()
+            self._flying.clear()
+            self._room.notify_all()
+            self._work.notify_all()
+            self._watched.notify_all()
+        for future in failed:
+            quietly(future.set_exception, error)
+            future.forget()
+        with self._lock:
+            self._pending = 0
+
+    def _end(self) -> None:
+        """Take leave of the broker, and of the threads. Runs as the last of them."""
+        self._over.set()
+        self._close_read()
+        with self._lock:
+            left = list(self._flying)
+        try:
+            with self._redis.pipeline(transaction=False) as pipe:
+                pipe.delete(keys.executor(self.id))  # what still waits there is for nobody
+                pipe.publish(keys.news(self.id), "over")  # wakes the receiver
+                pipe.execute()
+            self._ledger.close(left)
+        except (redis.RedisError, OSError):
+            pass  # all of it expires
+        self._threads[0].join(broker.TIMEOUT)
+        self._threads[1].join(broker.TIMEOUT)
+        quietly(self._redis.close)
+        self._on_end()

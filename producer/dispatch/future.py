@@ -1,0 +1,120 @@
+"""The future of a call on the cluster, and what becomes of it when its outcome arrives."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures._base import PENDING, RUNNING
+from typing import TYPE_CHECKING, Any
+
+from producer.dispatch.errors import CallError, CallLostError
+from worker import wire
+
+if TYPE_CHECKING:
+    from producer.dispatch.batch import Batch
+    from producer.dispatch.dispatcher import Dispatcher
+
+logger = logging.getLogger(__name__)
+
+
+class CallFuture(Future[Any]):
+    """The future of a call on the cluster; it knows where its call is.
+
+    Attributes:
+        function, arguments: what was submitted, and once it was sent its packed form.
+        limit: seconds that the call may run; None for no limit.
+        batch: the batch that it travels in; None while it waits here.
+        index: its place in that batch.
+        alone: it must not travel in company.
+        withdrawn: it was cancelled before it was sent.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, function: Any, arguments: Any, limit: float | None) -> None:
+        super().__init__()
+        self.dispatcher = dispatcher
+        self.function = function
+        self.arguments = arguments
+        self.limit = limit
+        self.batch: Batch | None = None
+        self.index = 0
+        self.alone = limit is not None
+        self.withdrawn = False
+
+    def cancel(self) -> bool:
+        """Cancel the call if it has not started, also where its message is in the broker already.
+
+        That takes one round trip to the broker. A call that has started is not cancelled.
+        """
+        return self.dispatcher.cancel([self])[0]
+
+    def mark_running(self) -> None:
+        """Show that a worker has started the call, unless it is over."""
+        # Not set_running_or_notify_cancel, which must not find it resolved by another thread meanwhile.
+        with self._condition:
+            if self._state == PENDING:
+                self._state = RUNNING
+
+    def drop(self) -> None:
+        """Become cancelled, and tell those who wait. Only for calls that can't have started."""
+        if super().cancel():
+            self.set_running_or_notify_cancel()
+
+    def forget(self) -> None:
+        """Let go of the function and its arguments."""
+        self.function = self.arguments = self.batch = None
+
+
+def resolve(future: CallFuture, outcome: wire.PackedOutcome) -> None:
+    """Give a future its outcome."""
+    match outcome:
+        case (wire.RETURNED, data):
+            try:
+                value = pickle.loads(data)
+            except Exception as error:
+                quietly(future.set_exception, _unreadable("result", error))
+            else:
+                quietly(future.set_result, value)
+        case (wire.RAISED, data, text):
+            try:
+                raised = pickle.loads(data)
+            except Exception as problem:
+                raised = _unreadable("exception", problem)
+            raised.__cause__ = wire.RemoteTraceback(text)
+            quietly(future.set_exception, raised)
+        case (wire.LOST, cause):
+            quietly(
+                future.set_exception,
+                CallLostError(f"the call ended its worker process {cause} It was not tried again."),
+            )
+        case (wire.CANCELLED,):
+            future.drop()
+        case (_, BaseException() as failure):
+            quietly(future.set_exception, _failure(failure, future))
+
+
+def _unreadable(what: str, error: Exception) -> CallError:
+    made = CallError(
+        f"the {what} can't be read here: {type(error).__name__}: {error}; it needs the same code and the "
+        "same versions of libraries as on the worker"
+    )
+    made.__cause__ = error
+    return made
+
+
+def _failure(error: BaseException, future: CallFuture) -> BaseException:
+    """Return what a call raises whose whole message failed: Celery's word for it, or ours."""
+    if type(error).__name__ in ("TimeLimitExceeded", "SoftTimeLimitExceeded"):
+        return TimeoutError(f"the call ran longer than its time limit of {future.limit:g} s")
+    made = CallError(f"the worker could not run the call: {type(error).__name__}: {error}")
+    made.__cause__ = error
+    return made
+
+
+def quietly(do: Callable[..., Any], *args: Any) -> None:
+    """Do what may come too late: a future that is resolved already stays as it is."""
+    try:
+        do(*args)
+    except Exception as error:
+        logger.debug("came too late: %s", error)
