@@ -427,33 +427,33 @@ def up(workers: int | None, flower: bool) -> None:
       export CELERY_BROKER_URL=redis://...
       producer compare
     """  # noqa: D301 - click wants the backspace
+    from producer.broker import queue_name
     from producer.cluster import ClusterError, embedded
-
     from producer.measurement.environment import cores_in_reach
+    from worker.signing import key_file
 
     out, err = _consoles()
     count = workers or cores_in_reach()
     try:
         with err.status("starting the cluster"):
             stack = contextlib.ExitStack()
-            running = stack.enter_context(embedded(count, paths=[str(Path.cwd())], flower=flower))
+            # The user's own key and queue, so that other shells need no more than the broker's URL.
+            made = embedded(
+                count, paths=[str(Path.cwd())], flower=flower, key_file=key_file(), queue=queue_name()
+            )
+            running = stack.enter_context(made)
         with stack:
             out.print(f"A cluster with {count} worker processes is ready. Ctrl-C ends it.", highlight=False)
             if running.flower_url:
                 out.print(f"Flower: {running.flower_url}", highlight=False)
             out.print("In another shell:", highlight=False)
-            for name, value in _variables(running).items():
-                out.print(f"  export {name}={value}", highlight=False, soft_wrap=True)
+            out.print(f"  export CELERY_BROKER_URL={running.url}", highlight=False, soft_wrap=True)
             sys.stdout.flush()
             threading.Event().wait()
     except ClusterError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         err.print("The cluster is down.")
-
-
-def _variables(running: Any) -> dict[str, str]:
-    return {"CELERY_BROKER_URL": running.url, **getattr(running, "environment", {})}
 
 
 @cluster.command()
@@ -474,11 +474,11 @@ def status(as_json: bool) -> None:
         raise InputError(
             "CELERY_BROKER_URL is not set: it names the cluster; `producer cluster up` starts one"
         )
-    from producer.cluster import BrokerUnavailable, workers
+    from producer.broker import BrokerUnavailableError, workers
 
     try:
         found = workers(url)
-    except BrokerUnavailable as error:
+    except BrokerUnavailableError as error:
         raise InputError(str(error)) from error
     out, _ = _consoles()
     if as_json:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import psutil
 import pytest
+
+from producer.cluster import Cluster, embedded
+
+#: Worker processes of the cluster that the tests share.
+WORKERS = 2
+TESTS = Path(__file__).parent
 
 #: What may be skipped under CI: a pattern for the test's id, and why it can't run there.
 MAY_SKIP_UNDER_CI = {
@@ -64,12 +71,25 @@ def _processes() -> set[psutil.Process]:
     return found
 
 
+#: Processes that belong to fixtures of a wider scope than a test's.
+_of_fixtures: set[psutil.Process] = set()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A real broker and a real worker with two processes, which can import what the tests send."""
+    before = _processes()
+    with embedded(WORKERS, paths=[str(TESTS / "integration")]) as running:
+        _of_fixtures.update(_processes() - before)
+        yield running
+
+
 @pytest.fixture(autouse=True)
 def no_process_left() -> Iterator[None]:
-    """Fail a test that leaves a process behind. Those of fixtures with a wider scope were there before."""
+    """Fail a test that leaves a process behind."""
     before = _processes()
     yield
-    _, left = psutil.wait_procs(_processes() - before, timeout=10)
+    _, left = psutil.wait_procs(_processes() - before - _of_fixtures, timeout=10)
     names = []
     for process in left:
         try:

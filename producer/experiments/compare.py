@@ -21,7 +21,7 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psutil
 
@@ -34,6 +34,9 @@ from producer.measurement.trace import Failure, StalledError, one_line, trace
 from producer.models import MODELS, Model, abandon
 from worker import workloads
 from worker.call import Call, clock, run, run_async
+
+if TYPE_CHECKING:
+    from producer.cluster import Cluster
 
 #: Rounds beyond this would narrow the intervals by little, and keep the user waiting.
 MOST_ROUNDS = 20
@@ -123,8 +126,7 @@ class _Comparison:
     def __init__(self, job: Job, options: Options, observer: Observer, stack: ExitStack) -> None:
         self.job, self.options, self.observer, self.stack = job, options, observer, stack
         self.me = psutil.Process()
-        self.url = options.url
-        self.cluster_processes: Callable[[], list[psutil.Process]] = list
+        self.cluster: Cluster | None = None
         self.checker = Checker(job)
         settings = {
             "workers": options.workers,
@@ -186,36 +188,40 @@ class _Comparison:
 
     def reach_cluster(self) -> None:
         """Find the cluster that the user named, or start one of our own."""
-        from producer import cluster
+        from producer import broker
+        from producer.cluster import ClusterError, embedded
 
         if self.options.url is not None:
             try:
-                workers = cluster.workers(self.options.url)
-            except cluster.BrokerUnavailable as error:
+                workers = broker.workers(self.options.url)
+            except broker.BrokerUnavailableError as error:
                 raise UnreachableError(str(error)) from error
             if not workers:
-                raise UnreachableError(f"the broker {self.options.url} answers, but no worker does")
+                raise UnreachableError(
+                    f"the broker {broker.shown(self.options.url)} answers, but no worker serves the queue "
+                    f"{broker.queue_name()!r}"
+                )
             processes = sum(worker.processes for worker in workers)
+            count = f"{len(workers)} worker{'s' if len(workers) > 1 else ''}"
             self.note(
-                f"The broker queue ran on {processes} processes of the cluster that CELERY_BROKER_URL names; "
-                "their CPU and memory are not seen from here."
+                f"The broker queue ran on {processes} processes of {count}, in the cluster that "
+                "CELERY_BROKER_URL names; their CPU and memory are not seen from here."
             )
             return
         self.observer.doing("starting the embedded cluster", self.run)
         begun = time.perf_counter()
         try:
-            embedded = self.stack.enter_context(
-                cluster.embedded(self.options.workers, paths=[str(Path.cwd())], flower=self.options.flower)
+            self.cluster = self.stack.enter_context(
+                embedded(self.options.workers, paths=[str(Path.cwd())], flower=self.options.flower)
             )
-        except cluster.ClusterError as error:
+        except ClusterError as error:
             for name in self.left():
                 if MODELS[name].on_cluster:
                     self.leave_out(name, str(error))
             return
-        self.url, self.cluster_processes = embedded.url, embedded.processes
         self.run = replace(self.run, cluster_startup=time.perf_counter() - begun)
-        if embedded.flower_url:
-            self.observer.doing(f"Flower shows the cluster at {embedded.flower_url}", self.run)
+        if self.cluster.flower_url:
+            self.observer.doing(f"Flower shows the cluster at {self.cluster.flower_url}", self.run)
 
     def one_leg(self, model: Model, number: int) -> None:
         """Open, warm up, measure, close."""
@@ -225,11 +231,11 @@ class _Comparison:
 
         def involved() -> list[psutil.Process]:
             mine = tree(self.me, without=before)
-            return [*mine, *self.cluster_processes()] if model.on_cluster else mine
+            return [*mine, *self.cluster.processes()] if model.on_cluster and self.cluster else mine
 
         begun = time.perf_counter()
         try:
-            executor = model.open(self.options.workers, self.url)
+            executor = model.open(self.options.workers, self.cluster)
         except (BrokenExecutor, OSError, RuntimeError) as error:
             self.leave_out(model.name, one_line(error))
             return

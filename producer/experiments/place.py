@@ -23,16 +23,16 @@ def open_executor(model: Model, workers: int) -> Iterator[Executor]:
             can be started.
     """
     with ExitStack() as stack:
-        url = broker_url()
-        if model.on_cluster and url is None:
+        cluster = None
+        if model.on_cluster and broker_url() is None:
             from producer.cluster import ClusterError, embedded
 
             try:
-                url = stack.enter_context(embedded(workers, paths=[str(Path.cwd())])).url
+                cluster = stack.enter_context(embedded(workers, paths=[str(Path.cwd())]))
             except ClusterError as error:
                 raise InputError(str(error)) from error
         try:
-            executor = model.open(workers, url)
+            executor = model.open(workers, cluster)
         except BrokenExecutor as error:
             raise InputError(str(error)) from error
         try:

@@ -7,7 +7,7 @@ import math
 from producer.measurement.summary import Interval
 
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
-NONE = "–"  # noqa: RUF001 - a dash, for what there is no figure for
+NONE = "–"
 
 
 def seconds(value: float) -> str:

@@ -26,14 +26,6 @@ WORKERS = 2
 BOUND = 30  # seconds that nothing here comes near
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    from producer.cluster import embedded
-
-    with embedded(WORKERS, paths=[str(Path(__file__).parent)]) as cluster:
-        yield cluster
-
-
 @pytest.fixture(params=[name for name, model in MODELS.items() if model.missing() is None])
 def model(request: pytest.FixtureRequest) -> Model:
     return MODELS[request.param]
@@ -46,7 +38,7 @@ def executor(model: Model, request: pytest.FixtureRequest) -> Iterator[Executor]
 
 
 def opened(model: Model, request: pytest.FixtureRequest) -> Executor:
-    return model.open(WORKERS, request.getfixturevalue("cluster").url if model.on_cluster else None)
+    return model.open(WORKERS, request.getfixturevalue("cluster") if model.on_cluster else None)
 
 
 def of(model: Model, function: Callable[..., Any]) -> Callable[..., Any]:
