@@ -30,6 +30,8 @@ def main(directory: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the parent decides, by closing the pipe
     kept: list[subprocess.Popen[bytes]] = []
+    # A process that ended shall not stay behind as a zombie.
+    signal.signal(signal.SIGCHLD, lambda *_: [process.poll() for process in kept])
     try:
         for line in sys.stdin:
             wanted = json.loads(line)

@@ -72,7 +72,7 @@ def _processes() -> set[psutil.Process]:
 
 
 #: Processes that belong to fixtures of a wider scope than a test's.
-_of_fixtures: set[psutil.Process] = set()
+of_fixtures: set[psutil.Process] = set()
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +80,7 @@ def cluster() -> Iterator[Cluster]:
     """A real broker and a real worker with two processes, which can import what the tests send."""
     before = _processes()
     with embedded(WORKERS, paths=[str(TESTS / "integration")]) as running:
-        _of_fixtures.update(_processes() - before)
+        of_fixtures.update(_processes() - before)
         yield running
 
 
@@ -89,7 +89,7 @@ def no_process_left() -> Iterator[None]:
     """Fail a test that leaves a process behind."""
     before = _processes()
     yield
-    _, left = psutil.wait_procs(_processes() - before - _of_fixtures, timeout=10)
+    _, left = psutil.wait_procs(_processes() - before - of_fixtures, timeout=10)
     names = []
     for process in left:
         try:

@@ -155,12 +155,15 @@ class _Comparison:
         self.observer.left_out(model, why, self.run)
 
     def all_rounds(self) -> None:
-        for name in self.options.models:
-            why = MODELS[name].unavailable(self.job.function, self.job.async_function)
+        reasons = {
+            name: MODELS[name].unavailable(self.job.function, self.job.async_function)
+            for name in self.options.models
+        }
+        if any(MODELS[name].on_cluster and why is None for name, why in reasons.items()):
+            self.reach_cluster()
+        for name, why in reasons.items():
             if why is not None:
                 self.leave_out(name, why)
-        if any(MODELS[name].on_cluster for name in self.left()):
-            self.reach_cluster()
         chance = random.Random(self.options.seed)  # noqa: S311 - an order, not a secret
         begun = time.perf_counter()
         number = 0

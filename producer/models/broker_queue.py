@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from producer.broker import Worker, queue_name
-from producer.dispatch.dispatcher import CallFuture, Dispatcher
+from producer.dispatch.dispatcher import Dispatcher
+from producer.dispatch.future import CallFuture
 from worker.call import run_chunk
 from worker.signing import load_key
 
@@ -259,6 +260,3 @@ def _end_all() -> None:
         dispatcher.close(cancel_futures=False)
     for dispatcher in dispatchers:
         dispatcher.join()
-
-
-__all__ = ["CallFuture", "CeleryExecutor", "LimitedExecutor"]
