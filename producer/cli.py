@@ -39,6 +39,10 @@ TERMINATED = 143
 _QUICK_BUDGET = 10.0
 
 
+class _Terminated(BaseException):
+    """SIGTERM came. Not `SystemExit`, which a call may raise, and which then is its outcome."""
+
+
 class _Group(click.Group):
     """A group that knows which command was meant."""
 
@@ -552,6 +556,8 @@ def _run(arguments: list[str]) -> int:
         return _complain(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted", INTERRUPTED)
+    except _Terminated:
+        return TERMINATED
     except BrokenPipeError:
         # Whoever read our output has seen enough; what is still buffered has nowhere to go.
         with contextlib.suppress(OSError):
@@ -582,4 +588,4 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit(TERMINATED)
+    raise _Terminated
