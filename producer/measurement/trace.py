@@ -87,7 +87,7 @@ def trace(
             future.set_exception(error)
         future.add_done_callback(partial(note, index))
         futures.append(future)
-    seen = -1
+    seen = len(ended)
     while count and not all_ended.wait(timeout):
         if len(ended) == seen:
             break
