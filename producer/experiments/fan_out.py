@@ -81,7 +81,7 @@ def fan_out(
                 unyielded.add(index)
                 try:
                     future = executor.submit(entry, Call(function, args, kwargs))
-                except Exception as broken:
+                except BaseException as broken:  # noqa: BLE001, RUF100 - it ends the feeder, not in silence
                     future = Future()
                     future.set_exception(broken)
                     error = broken
@@ -99,10 +99,11 @@ def fan_out(
     turn = received = 0
     try:
         while ended is None or received < ended.calls:
+            idle = received == submitted  # nothing is on its way: it is the input that we wait for
             try:
                 item = done.get(timeout=timeout)
             except queue.Empty:
-                if received == submitted:  # nothing is on its way: it is the input that we wait for
+                if idle:  # a call that came meanwhile has the whole of its time before it
                     continue
                 break
             if isinstance(item, _Ended):
