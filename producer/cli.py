@@ -371,7 +371,7 @@ def _fan_out(
                 f"producer: interrupted after {done}{of} calls, {failed} of them failed", style="yellow"
             )
             sys.exit(INTERRUPTED)
-        except StalledError as error:
+        except (StalledError, RuntimeError) as error:  # no call ends, or none can be submitted any more
             raise click.ClickException(f"gave up: {error}; {failed} of {done} calls failed") from error
     if failed:
         raise click.ClickException(f"{failed} of {done} calls failed")
