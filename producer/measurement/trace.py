@@ -130,9 +130,17 @@ def _row(index: int, outcome: Outcome | Failure, begun: float, delivered: float)
 
 def one_line(error: BaseException) -> str:
     """Return an error's type and the first line of its message."""
-    lines = str(error).strip().splitlines()
+    lines = message(error).strip().splitlines()
     name = type(error).__name__
     return f"{name}: {lines[0]}" if lines else name
+
+
+def message(error: BaseException) -> str:
+    """Return an error's message, also where asking for it raises another error."""
+    try:
+        return str(error)
+    except Exception:
+        return "<exception str() failed>"  # as tracebacks have it
 
 
 def to_columns(rows: Trace) -> dict[str, list[Any]]:
