@@ -255,7 +255,7 @@ def _split(whole: Job) -> Job:
     arguments: list[Arguments] = []
     part_of = []
     for index, (n, start) in enumerate(ranges):
-        for first in range(start, n + 1, size):
+        for first in range(start, max(n, start) + 1, size):  # one for an empty range, too
             arguments.append(((min(first + size - 1, n), first), {}))
             part_of.append(index)
     return replace(whole, arguments=arguments, part_of=part_of, wholes=whole.labels())
