@@ -1,0 +1,1 @@
+"""What runs where the user sits: it fans calls out, measures, compares and reports."""
