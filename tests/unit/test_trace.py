@@ -112,7 +112,7 @@ def test_calls_that_never_end_are_given_up_and_those_before_them_kept(
     pool: Executor, gate: threading.Event
 ) -> None:
     calls = [Call(double, (1,)), *[Call(gate.wait)] * 3]
-    rows, outcomes = trace(pool, run, calls, timeout=0.2)
+    rows, outcomes = trace(pool, run, calls, timeout=0.5)
     assert [isinstance(outcome.error, StalledError) for outcome in outcomes] == [False, True, True, True]
     assert rows[0].error is None
     assert all(row.delivered > 0 for row in rows)
