@@ -538,9 +538,9 @@ def main() -> None:
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
-    others = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
-    if code and others:
-        # Calls that were given up still run in threads, which Python cannot end and would wait for.
+    if code and threading.active_count() > 1:
+        # Calls that were given up still run in threads, which Python cannot end and would wait for: even for
+        # daemons, where a pool started them.
         os._exit(code)
     sys.exit(code)
 
