@@ -107,10 +107,26 @@ def _outcome(future: Future[Outcome], timeout: float | None) -> Outcome | Failur
     if not future.done():
         future.cancel()
         return Failure(StalledError(f"no call ended for {timeout:g} s, and this one had not"))
-    try:
+    return outcome_of(future)
+
+
+def outcome_of(future: Future[Outcome]) -> Outcome | Failure:
+    """Return the outcome of a call whose future is done.
+
+    `result()` is not asked for an error, since it raises: a broken pool gives one error to all of its futures,
+    and the traceback of that would grow with each.
+
+    Raises:
+        BaseException: what the call raised, if that is no failure of its own; e.g. KeyboardInterrupt.
+    """
+    if future.cancelled():
+        return Failure(CancelledError())
+    error = future.exception()
+    if error is None:
         return future.result()
-    except (Exception, CancelledError) as error:
-        return Failure(error)
+    if not isinstance(error, Exception):
+        raise error
+    return Failure(error)
 
 
 def _row(index: int, outcome: Outcome | Failure, begun: float, delivered: float) -> Row:
