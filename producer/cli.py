@@ -435,7 +435,6 @@ def up(workers: int | None, flower: bool) -> None:
       producer compare
     """  # noqa: D301 - click wants the backspace
     from producer.cluster import ClusterError, embedded
-
     from producer.measurement.environment import cores_in_reach
 
     out, err = _consoles()

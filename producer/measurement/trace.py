@@ -113,7 +113,7 @@ def _outcome(future: Future[Outcome], timeout: float | None) -> Outcome | Failur
 def outcome_of(future: Future[Outcome]) -> Outcome | Failure:
     """Return the outcome of a call whose future is done.
 
-    `result()` is not asked for an error, since it raises: a broken pool gives one error to all of its futures,
+    `result()` is not asked for an error, since it raises: a broken pool gives one error to all its futures,
     and the traceback of that would grow with each.
 
     Raises:
