@@ -19,6 +19,7 @@ from producer.measurement.trace import (
     from_columns,
     message,
     one_line,
+    outcome_of,
     to_columns,
     trace,
 )
@@ -140,6 +141,23 @@ def test_calls_may_take_longer_than_the_timeout_while_others_end() -> None:
     with ThreadPoolExecutor(1) as pool:
         rows, _ = trace(pool, run, [Call(threading.Event().wait, (0.05,))] * 10, timeout=0.4)
     assert [row.error for row in rows] == [None] * 10
+
+
+def test_an_error_that_many_futures_share_does_not_grow_with_each() -> None:
+    """A pool that breaks gives one error to all its futures; raised again, it gets a longer traceback."""
+    error = RuntimeError("pool broken")
+    futures: list[Future[Outcome]] = [Future() for _ in range(5)]
+    for future in futures:
+        future.set_exception(error)
+    assert [outcome_of(future) for future in futures] == [Failure(error)] * 5
+    assert error.__traceback__ is None
+
+
+def test_an_interrupt_is_no_failure_of_its_call() -> None:
+    future: Future[Outcome] = Future()
+    future.set_exception(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        outcome_of(future)
 
 
 @pytest.mark.parametrize(
