@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -247,40 +248,48 @@ def test_inputs_come_from_standard_input_too(here: Path) -> None:
     assert json.loads(done.stdout) == {"index": 0, "value": 120}
 
 
-def test_a_coroutine_function_runs_on_the_event_loop(here: Path) -> None:
-    done = producer("run", "work:square_async", "--inputs", "calls.jsonl", "--unordered")
-    assert done.returncode == 0
-    assert sorted(json.loads(line)["value"] for line in done.stdout.splitlines()) == [1, 4, 9]
+@pytest.fixture
+def run_here(here: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, list[Any], str]]:
+    """`producer run` in this process, which is quicker: exit code, records, and what it says."""
+
+    def run_command(*arguments: str) -> tuple[int, list[Any], str]:
+        code = cli._run(["run", *arguments])
+        said = capfd.readouterr()
+        assert "Traceback" not in said.err
+        return code, [json.loads(line) for line in said.out.splitlines()], said.err
+
+    return run_command
 
 
-def test_results_go_to_a_file(here: Path) -> None:
-    done = producer(
-        "run", "work:square", "--inputs", "calls.jsonl", "--model", "thread-pool", "--output", "out.jsonl"
-    )
-    assert (done.returncode, done.stdout) == (0, "")
+Run = Callable[..., tuple[int, list[Any], str]]
+
+
+def test_a_coroutine_function_runs_on_the_event_loop(run_here: Run) -> None:
+    code, records, _ = run_here("work:square_async", "--inputs", "calls.jsonl", "--unordered")
+    assert code == 0
+    assert sorted(record["value"] for record in records) == [1, 4, 9]
+
+
+def test_results_go_to_a_file(run_here: Run, here: Path) -> None:
+    options = ("--inputs", "calls.jsonl", "--model", "thread-pool", "--output", "out.jsonl")
+    assert run_here("work:square", *options) == (0, [], "")
     assert len((here / "out.jsonl").read_text().splitlines()) == 3
 
 
-def test_failed_calls_are_records_and_end_with_1(here: Path) -> None:
-    done = producer("run", "work:fail_if_odd", "--inputs", "calls.jsonl", "--model", "thread-pool")
-    records = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 1
-    assert [list(record) for record in records] == [
-        ["index", "error"],
-        ["index", "value"],
-        ["index", "error"],
-    ]
+def test_failed_calls_are_records_and_end_with_1(run_here: Run) -> None:
+    code, records, said = run_here("work:fail_if_odd", "--inputs", "calls.jsonl", "--model", "thread-pool")
+    assert code == 1
+    assert ["error" in record for record in records] == [True, False, True]
     assert "raise LookupError(n)" in records[0]["error"]["traceback"]
-    assert done.stderr == "producer: 2 of 3 calls failed\n"
+    assert said == "producer: 2 of 3 calls failed\n"
 
 
 @pytest.mark.parametrize(("function", "model"), [("leave", "sequential"), ("leave_async", "event-loop")])
 def test_a_function_that_exits_fails_its_calls_and_not_the_command(
-    here: Path, function: str, model: str
+    run_here: Run, function: str, model: str
 ) -> None:
-    done = producer("run", f"work:{function}", "--inputs", "calls.jsonl", "--model", model)
-    assert done.returncode == 1
-    assert done.stderr == "producer: 3 of 3 calls failed\n"
+    code, _, said = run_here(f"work:{function}", "--inputs", "calls.jsonl", "--model", model)
+    assert (code, said) == (1, "producer: 3 of 3 calls failed\n")
 
 
 def test_a_pool_that_breaks_is_said_to_have(here: Path) -> None:
