@@ -3,6 +3,6 @@
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
-    "unit", deadline=None, max_examples=25, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "unit", deadline=None, max_examples=20, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("unit")
