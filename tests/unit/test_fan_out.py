@@ -228,16 +228,16 @@ def test_waiting_for_inputs_is_no_stall(pool: Executor) -> None:
 
 def test_a_call_has_the_whole_timeout_however_late_its_input_came(pool: Executor) -> None:
     """A wait that was for input, at its beginning, is no stall of the call that came near its end."""
-    submitted = threading.Event()
+    worked = threading.Event()
 
     def slow() -> Iterator[Arguments]:
         threading.Event().wait(0.8)
-        submitted.set()
         yield (1,), {}
+        worked.wait(BOUND)  # nor is it the end of the inputs that ends the wait
 
     def work(value: int) -> int:
-        submitted.wait(BOUND)
         threading.Event().wait(0.4)
+        worked.set()
         return value
 
     found = list(fan_out(pool, run, work, slow(), timeout=1.0))
