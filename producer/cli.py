@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from producer.experiments.job import InputError, nearest
-from producer.models import MODELS
+from producer.models import MODELS, Model
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +37,10 @@ INTERRUPTED = 130
 TERMINATED = 143
 #: Seconds that the rounds of `compare --quick` may take.
 _QUICK_BUDGET = 10.0
+
+
+class _Terminated(BaseException):
+    """SIGTERM came. Not `SystemExit`, which a call may raise, and which then is its outcome."""
 
 
 class _Group(click.Group):
@@ -305,31 +309,34 @@ def run_command(
       producer run mymodule:work --inputs calls.jsonl --model broker-queue-batched --output results.jsonl
       seq 10 | jq -c '[.]' | producer run math:factorial --inputs - --unordered
     """  # noqa: D301 - click wants the backspace
-    from producer.experiments.job import load_function, read_inputs
+    from producer.experiments.job import is_asynchronous, load_function, read_inputs
 
     what = load_function(function)
+    asynchronous = is_asynchronous(what)
+    model = MODELS[model_name or ("event-loop" if asynchronous else "process-pool")]
+    why = model.unavailable(None if asynchronous else what, what if asynchronous else None)
+    if why is not None:
+        raise InputError(f"{model.name} {why}")
     if output is not None and inputs != "-" and _same_file(output, inputs):
         raise InputError(f"--output {output} would overwrite the inputs")
     # A file is read once to its end before anything runs: a bad line shows now, not after an hour.
-    total = None if inputs == "-" or not Path(inputs).is_file() else sum(1 for _ in read_inputs(inputs))
+    total = None if _is_stream(inputs) else sum(1 for _ in read_inputs(inputs))
     if total == 0:
         raise InputError(f"{inputs} has no inputs: it needs a JSON array or object on each line")
     with _output(output) as stream:
-        _fan_out(what, read_inputs(inputs), stream, model_name, not unordered, workers, timeout, total)
+        _fan_out(what, read_inputs(inputs), stream, model, not unordered, workers, timeout, total)
 
 
 def _fan_out(
     function: Any,
     inputs: Any,
     stream: IO[bytes],
-    model_name: str | None,
+    model: Model,
     ordered: bool,
     workers: int | None,
     timeout: float | None,
     total: int | None,
 ) -> None:
-    import inspect
-
     from producer.experiments.fan_out import fan_out
     from producer.experiments.place import open_executor
     from producer.measurement.environment import cores_in_reach
@@ -337,11 +344,6 @@ def _fan_out(
     from producer.reports.records import record
     from worker.call import run, run_async
 
-    asynchronous = inspect.iscoroutinefunction(function)
-    model = MODELS[model_name or ("event-loop" if asynchronous else "process-pool")]
-    why = model.unavailable(None if asynchronous else function, function if asynchronous else None)
-    if why is not None:
-        raise InputError(f"{model.name} {why}")
     done = failed = 0
     _, err = _consoles()
     with open_executor(model, workers or cores_in_reach()) as executor, _bar(err, stream, total) as advance:
@@ -367,10 +369,15 @@ def _fan_out(
                 f"producer: interrupted after {done}{of} calls, {failed} of them failed", style="yellow"
             )
             sys.exit(INTERRUPTED)
-        except StalledError as error:
+        except (StalledError, RuntimeError) as error:  # no call ends, or none can be submitted any more
             raise click.ClickException(f"gave up: {error}; {failed} of {done} calls failed") from error
     if failed:
         raise click.ClickException(f"{failed} of {done} calls failed")
+
+
+def _is_stream(inputs: str) -> bool:
+    """Tell whether inputs can be read only once: standard input, a pipe, a terminal."""
+    return inputs == "-" or Path(inputs).is_fifo() or Path(inputs).is_char_device()
 
 
 def _same_file(one: str, other: str) -> bool:
@@ -531,9 +538,9 @@ def main() -> None:
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
-    others = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
-    if code and others:
-        # Calls that were given up still run in threads, which Python cannot end and would wait for.
+    if code and threading.active_count() > 1:
+        # Calls that were given up still run in threads, which Python cannot end and would wait for: even for
+        # daemons, where a pool started them.
         os._exit(code)
     sys.exit(code)
 
@@ -552,6 +559,8 @@ def _run(arguments: list[str]) -> int:
         return _complain(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted", INTERRUPTED)
+    except _Terminated:
+        return TERMINATED
     except BrokenPipeError:
         # Whoever read our output has seen enough; what is still buffered has nowhere to go.
         with contextlib.suppress(OSError):
@@ -582,4 +591,4 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit(TERMINATED)
+    raise _Terminated

@@ -61,9 +61,9 @@ def _processes() -> set[psutil.Process]:
     """Return all processes below this one, but for the standard library's helpers."""
     this = psutil.Process()
     found = set(this.children(recursive=True))
-    for process in this.children():
+    for process in tuple(found):  # and not children() once more: each look reads all of /proc
         try:
-            command = " ".join(process.cmdline())
+            command = " ".join(process.cmdline()) if process.ppid() == this.pid else ""
         except psutil.Error:
             continue
         if any(name in command for name in STANDARD_LIBRARY_HELPERS):

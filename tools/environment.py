@@ -117,7 +117,8 @@ def create(environment: Path) -> None:
     if environment.is_symlink() or environment.is_file():
         environment.unlink()
     elif environment.exists():
-        ours = (environment / "pyvenv.cfg").exists() or environment.parent == ROOT
+        half_made = environment.parent == ROOT and environment.name.startswith(".venv")
+        ours = half_made or (environment / "pyvenv.cfg").exists()
         if not ours and any(environment.iterdir()):
             stop(f"{environment} is not empty and no virtual environment: name another with VENV=")
         shutil.rmtree(environment)

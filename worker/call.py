@@ -86,12 +86,13 @@ def describe(
 def run(call: Call) -> Outcome:
     """Run `call` here and now, and tell how it ended. What it raises is in the outcome, not raised.
 
-    Only what ends the process (`SystemExit`, `KeyboardInterrupt`) passes through.
+    So is the `SystemExit` of a function that calls `sys.exit`: it ends the call, not whatever thread, loop or
+    process happens to run it. Only `KeyboardInterrupt` and its like pass through.
     """
     started = clock()
     try:
         value = call.function(*call.args, **call.kwargs)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return _failed(error, started)
     return Outcome(value, None, "", started, clock(), here())
 
@@ -101,7 +102,7 @@ async def run_async(call: Call) -> Outcome:
     started = clock()
     try:
         value = await call.function(*call.args, **call.kwargs)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return _failed(error, started)
     return Outcome(value, None, "", started, clock(), here())
 
@@ -116,7 +117,7 @@ def here() -> str:
     return f"{_HOST}/{os.getpid()}/{threading.current_thread().name}"
 
 
-def _failed(error: Exception, started: float) -> Outcome:
+def _failed(error: BaseException, started: float) -> Outcome:
     return Outcome(None, error, traceback.format_exc(), started, clock(), here())
 
 

@@ -21,8 +21,8 @@ class Checker:
         self._job = job
         self._labels = job.labels()
         self._reference: list[Any] | None = list(job.expected) or None
-        self._source = "expected"
-        self._problems: dict[tuple[str, int], Problem] = {}
+        self._source = "expected result"
+        self._problems: dict[tuple[str, int, str], Problem] = {}
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -44,15 +44,16 @@ class Checker:
             unknown = {self._job.part_of[index] for index in failed}
         if self._reference is None:
             if not failed:
-                self._reference, self._source = values, f"that of {model}"
+                self._reference, self._source = values, f"result of {model}"
             return
         for index, (value, right) in enumerate(zip(values, self._reference, strict=True)):
             if index not in unknown and not same(value, right):
-                what = f"returned {reprlib.repr(value)}, which differs from the result {self._source}: "
+                what = f"returned {reprlib.repr(value)}, which differs from the {self._source}: "
                 self._note(model, index, labels[index], what + reprlib.repr(right))
 
     def _note(self, model: str, index: int, call: str, what: str) -> None:
-        self._problems.setdefault((model, index), Problem(model, call, what))
+        # With the call, because a part and a whole can have the same index.
+        self._problems.setdefault((model, index, call), Problem(model, call, what))
 
     def _totals(self, values: Sequence[Any], failed: set[int]) -> list[Any]:
         totals = [0] * len(self._job.wholes)
@@ -66,11 +67,16 @@ def same(one: object, other: object) -> bool:
     """Tell whether two values are equal, also where `==` says nothing of use.
 
     Values that crossed a process are copies: NaN, arrays, and objects without an `__eq__` of their own are
-    the same where their pickles are.
+    the same where their pickles are; both are copied once, since a copy shares strings between its parts
+    otherwise than what was copied.
     """
     with contextlib.suppress(Exception):  # an array has no truth; a user's `__eq__` may raise anything
         if one is other or bool(one == other):
             return True
     with contextlib.suppress(Exception):  # not picklable: nothing left to compare by
-        return pickle.dumps(one) == pickle.dumps(other)
+        return _copied(one) == _copied(other)
     return False
+
+
+def _copied(value: object) -> bytes:
+    return pickle.dumps(pickle.loads(pickle.dumps(value)))

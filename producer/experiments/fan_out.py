@@ -13,13 +13,13 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from producer.experiments.job import Arguments
-from producer.measurement.trace import Failure, StalledError
+from producer.measurement.trace import Failure, StalledError, outcome_of
 from worker.call import Call, Outcome
 
 #: Calls on their way at a time. Enough to keep every worker of a large cluster busy.
@@ -81,7 +81,7 @@ def fan_out(
                 unyielded.add(index)
                 try:
                     future = executor.submit(entry, Call(function, args, kwargs))
-                except Exception as broken:
+                except BaseException as broken:  # noqa: BLE001, RUF100 - it ends the feeder, not in silence
                     future = Future()
                     future.set_exception(broken)
                     error = broken
@@ -99,10 +99,11 @@ def fan_out(
     turn = received = 0
     try:
         while ended is None or received < ended.calls:
+            idle = received == submitted  # nothing is on its way: it is the input that we wait for
             try:
                 item = done.get(timeout=timeout)
             except queue.Empty:
-                if received == submitted:  # nothing is on its way: it is the input that we wait for
+                if idle:  # a call that came meanwhile has the whole of its time before it
                     continue
                 break
             if isinstance(item, _Ended):
@@ -111,7 +112,7 @@ def fan_out(
             index, future = item
             received += 1
             on_done()
-            early[index] = _outcome(future)
+            early[index] = outcome_of(future)
             for due in _due(early, turn) if ordered else [index]:
                 turn += 1
                 unyielded.discard(due)
@@ -134,10 +135,3 @@ def _due(early: dict[int, Outcome | Failure], turn: int) -> Iterator[int]:
     while turn in early:
         yield turn
         turn += 1
-
-
-def _outcome(future: Future[Outcome]) -> Outcome | Failure:
-    try:
-        return future.result()
-    except (Exception, CancelledError) as error:
-        return Failure(error)

@@ -126,11 +126,16 @@ def _workload(name: str, *, quick: bool) -> Job:
 
 def _own(reference: str) -> Job:
     function = load_function(reference)
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - an object with `async def __call__`
-    ):
+    if is_asynchronous(function):
         return Job(reference, None, function, ())
     return Job(reference, function, None, ())
+
+
+def is_asynchronous(function: Callable[..., Any]) -> bool:
+    """Tell whether calls of `function` have to be awaited: an `async def`, or an object whose call is one."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - whether it can be called is known
+    )
 
 
 def load_function(reference: str) -> Callable[..., Any]:
@@ -255,7 +260,7 @@ def _split(whole: Job) -> Job:
     arguments: list[Arguments] = []
     part_of = []
     for index, (n, start) in enumerate(ranges):
-        for first in range(start, n + 1, size):
+        for first in range(start, max(n, start) + 1, size):  # one for an empty range, too
             arguments.append(((min(first + size - 1, n), first), {}))
             part_of.append(index)
     return replace(whole, arguments=arguments, part_of=part_of, wholes=whole.labels())

@@ -54,14 +54,18 @@ class Sampler:
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
                 self._first[process] = self._last[process] = _cpu(process)
+        for process in self._first:
+            if process.pid == os.getpid():  # once more, since looking at the others took time
+                self._first[process] = self._last[process] = time.process_time()
 
     def sample(self) -> None:
         """Look at every process once."""
+        own = time.process_time()  # before anything is looked at: that takes milliseconds
         memory = threads = processes = 0
         looked_at = list(self.processes())
         for process in looked_at:
             with contextlib.suppress(psutil.Error):
-                self._last[process] = _cpu(process)
+                self._last[process] = own if process.pid == os.getpid() else _cpu(process)
                 self._first.setdefault(process, 0.0)
         for process in looked_at:
             # One that ends while it is looked at has no figures any more, and needs none.

@@ -117,12 +117,16 @@ def load(path: Path) -> Run:
 
     Raises:
         OSError: the file can't be read.
-        ValueError: it holds something else, or a run of a later format.
+        ValueError: it holds something else, or a run of another format.
     """
     try:
-        document = json.loads(path.read_text())
-        if document.pop("format") != FORMAT:
-            raise ValueError(f"{path} was saved by a later version")
+        document = json.loads(path.read_bytes())
+        saved = document.pop("format")
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not a saved run") from error
+    if saved != FORMAT:
+        raise ValueError(f"{path} was saved in format {saved}; this version reads format {FORMAT}")
+    try:
         document["environment"] = Environment(**document["environment"])
         document["problems"] = tuple(Problem(**problem) for problem in document["problems"])
         document["legs"] = tuple(
@@ -138,5 +142,5 @@ def load(path: Path) -> Run:
         for name in ("calls", "models", "notes"):
             document[name] = tuple(document[name])
         return Run(**document)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is not a saved run") from error

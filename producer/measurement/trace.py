@@ -87,7 +87,7 @@ def trace(
             future.set_exception(error)
         future.add_done_callback(partial(note, index))
         futures.append(future)
-    seen = -1
+    seen = len(ended)
     while count and not all_ended.wait(timeout):
         if len(ended) == seen:
             break
@@ -107,10 +107,26 @@ def _outcome(future: Future[Outcome], timeout: float | None) -> Outcome | Failur
     if not future.done():
         future.cancel()
         return Failure(StalledError(f"no call ended for {timeout:g} s, and this one had not"))
-    try:
+    return outcome_of(future)
+
+
+def outcome_of(future: Future[Outcome]) -> Outcome | Failure:
+    """Return the outcome of a call whose future is done.
+
+    `result()` is not asked for an error, since it raises: a broken pool gives one error to all its futures,
+    and the traceback of that would grow with each.
+
+    Raises:
+        BaseException: what the call raised, if that is no failure of its own; e.g. KeyboardInterrupt.
+    """
+    if future.cancelled():
+        return Failure(CancelledError())
+    error = future.exception()
+    if error is None:
         return future.result()
-    except (Exception, CancelledError) as error:
-        return Failure(error)
+    if not isinstance(error, Exception):
+        raise error
+    return Failure(error)
 
 
 def _row(index: int, outcome: Outcome | Failure, begun: float, delivered: float) -> Row:
@@ -130,9 +146,17 @@ def _row(index: int, outcome: Outcome | Failure, begun: float, delivered: float)
 
 def one_line(error: BaseException) -> str:
     """Return an error's type and the first line of its message."""
-    lines = str(error).strip().splitlines()
+    lines = message(error).strip().splitlines()
     name = type(error).__name__
     return f"{name}: {lines[0]}" if lines else name
+
+
+def message(error: BaseException) -> str:
+    """Return an error's message, also where asking for it raises another error."""
+    try:
+        return str(error)
+    except Exception:
+        return "<exception str() failed>"  # as tracebacks have it
 
 
 def to_columns(rows: Trace) -> dict[str, list[Any]]:

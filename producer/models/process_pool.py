@@ -21,6 +21,7 @@ import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor as _ProcessPoolExecutor
 from multiprocessing.context import BaseContext
+from typing import Any
 
 from producer.models.bounded import MAX_PENDING, Bounded
 
@@ -42,7 +43,7 @@ class ProcessPoolExecutor(Bounded, _ProcessPoolExecutor):
     def kill(self) -> None:
         """End the pool now: waiting calls are cancelled, running ones are lost (`BrokenProcessPool`)."""
         processes = list((self._processes or {}).values())
-        manager: threading.Thread | None = self._executor_manager_thread  # type: ignore[assignment]
+        manager: Any = self._executor_manager_thread  # a thread; type checkers are told otherwise
         self.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()

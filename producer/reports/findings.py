@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from producer.measurement.run import Run
 from producer.measurement.summary import (
     SEQUENTIAL,
+    Interval,
     Summary,
     compared,
     complete,
@@ -36,7 +37,7 @@ def findings(run: Run) -> list[str]:
     wrong = {problem.model for problem in run.problems}
     summaries = [s for model in run.models if model not in wrong and (s := summarize(run, model)) is not None]
     if not summaries:
-        return ["No model ran all calls: there is nothing to compare."]
+        return ["No model returned all the right results: there is nothing to compare."]
     ranked = sorted(summaries, key=lambda summary: summary.makespan)
     sentences = [*_winner(run, ranked), *_bound(run, ranked), *_gil(run, ranked)]
     return [*sentences, *_broker(ranked), *_startup(run, summaries), *_trust(run, summaries)]
@@ -155,13 +156,19 @@ def _gil(run: Run, ranked: list[Summary]) -> list[str]:
     if threads.speedup is None or processes.speedup is None or not run.environment.gil:
         return []
     lead = compared(run, "process-pool", "thread-pool")
-    gained = threads.speedup.excludes(1.0) and threads.speedup.value > 1.0
-    if lead is None or not lead.excludes(1.0) or lead.value < 1.0 or gained:
+    if lead is None or not _above_one(lead) or not _above_one(processes.speedup):
+        return []
+    if _above_one(threads.speedup):
         return []
     return [
         f"thread-pool gained nothing ({digits(threads.speedup.value)} times sequential) where process-pool "
         f"did ({digits(processes.speedup.value)}): the GIL lets one thread at a time run Python code."
     ]
+
+
+def _above_one(of: Interval) -> bool:
+    """Tell whether a ratio is above one by more than noise."""
+    return of.excludes(1.0) and of.value > 1.0
 
 
 def _broker(ranked: list[Summary]) -> list[str]:

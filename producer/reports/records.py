@@ -6,7 +6,7 @@ import json
 import traceback
 from typing import Any
 
-from producer.measurement.trace import Failure
+from producer.measurement.trace import Failure, message
 from worker.call import Outcome
 
 
@@ -32,7 +32,7 @@ def record(index: int, outcome: Outcome | Failure) -> tuple[bytes, bool]:
 def _error(error: BaseException, text: str) -> dict[str, str]:
     return {
         "type": type(error).__name__,
-        "message": str(error),
+        "message": message(error),
         "traceback": text or "".join(traceback.format_exception(error)),
     }
 

@@ -16,7 +16,8 @@ def seconds(value: float) -> str:
         # A value that rounds up to the next unit is written in that: 1 s, not 1000 ms.
         if abs(value) >= 0.9995 * size:
             return f"{digits(value / size)} {unit}"
-    return f"{value * 1e9:.0f} ns" if value else "0 s"
+    nanoseconds = round(value * 1e9)
+    return f"{nanoseconds} ns" if nanoseconds else "0 s"
 
 
 def span(low: float, high: float) -> str:
@@ -26,12 +27,16 @@ def span(low: float, high: float) -> str:
 
 
 def digits(value: float) -> str:
-    """Write a number with three significant digits, and no exponent."""
+    """Write a number with three significant digits, or two below 1, and no exponent."""
     if not math.isfinite(value):
         return "∞"
     if abs(value) >= 99.95:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}"
+    if abs(value) >= 9.995:
+        return f"{value:.1f}"
+    if 0 < value < 1e-4:
+        return "<0.0001"
+    return f"{value:#.2g}" if 0 < value < 0.0995 else f"{value:.2f}"
 
 
 def interval(of: Interval) -> str:
@@ -46,7 +51,7 @@ def megabytes(value: int) -> str:
 
 def percent(value: float) -> str:
     """Write a share; above 99.5 % with a digit more, so that nothing is called all that is not."""
-    return f"{100 * value:.1f} %" if 0.995 <= value < 1 else f"{100 * value:.0f} %"
+    return f"{min(100 * value, 99.9):.1f} %" if 0.995 <= value < 1 else f"{100 * value:.0f} %"
 
 
 def listed(words: list[str]) -> str:

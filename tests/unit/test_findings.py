@@ -1,0 +1,179 @@
+"""Each sentence of a report is there where the data say it, and absent where they do not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from runs_for_tests import ENVIRONMENT, all_at_once, leg, one_after_another, rounds, run_of
+
+from producer.measurement.run import Leg, Problem, Run
+from producer.reports.findings import findings
+
+SEQUENTIAL = rounds("sequential", [4.0, 4.1, 3.9])
+
+
+def text(run: Run) -> str:
+    return "\n".join(findings(run))
+
+
+def compared(*legs: Leg, **changes: Any) -> str:
+    """What is said of these legs beside sequential's rounds of about 4 s."""
+    return text(run_of(*SEQUENTIAL, *legs, **changes))
+
+
+def pool(name: str, makespans: list[float]) -> list[Leg]:
+    return rounds(name, makespans, at_once=4)
+
+
+def test_the_fastest_is_named_with_its_speedup_and_interval() -> None:
+    assert "process-pool was the fastest: 4.00 times as fast as sequential (95 % confidence: " in compared(
+        *pool("process-pool", [1.0, 1.025, 0.975])
+    )
+
+
+def test_a_speedup_within_noise_is_called_that() -> None:
+    assert "No model was faster than sequential by more than noise: the best, thread-pool," in compared(
+        *pool("thread-pool", [3.9, 4.3, 3.4])
+    )
+
+
+def test_sequential_can_be_the_fastest() -> None:
+    assert "Nothing was faster than sequential (4.00 s)." in compared(*pool("thread-pool", [5.0, 5.2, 4.8]))
+
+
+def test_one_round_has_no_interval_and_says_how_to_get_one() -> None:
+    found = text(run_of(*rounds("sequential", [4.0]), *pool("process-pool", [1.0])))
+    assert "process-pool was the fastest: 4.00 times as fast as sequential." in found
+    assert "One round tells nothing about noise" in found
+
+
+def test_without_sequential_there_is_a_fastest_and_no_speedup() -> None:
+    found = text(run_of(*pool("thread-pool", [2.0, 2.0]), *pool("process-pool", [1.0, 1.0])))
+    assert "process-pool was the fastest, with a median makespan of 1.00 s. Sequential did not run" in found
+
+
+@pytest.mark.parametrize(
+    ("runner_up", "sentence"),
+    [([2.0, 2.05, 1.95], "is more than noise"), ([1.0, 1.1, 0.99], "is within noise")],
+)
+def test_a_lead_over_the_runner_up_has_to_earn_its_sentence(runner_up: list[float], sentence: str) -> None:
+    found = compared(*pool("process-pool", [1.0, 1.025, 0.975]), *pool("thread-pool", runner_up))
+    assert f"Its lead over the runner-up, thread-pool, {sentence}" in found
+
+
+def test_a_model_with_wrong_results_is_not_ranked() -> None:
+    wrong = (Problem("process-pool", "sum(1)", "returned 2"),)
+    found = compared(*pool("process-pool", [0.1] * 3), *pool("thread-pool", [1.0, 1.1, 0.9]), problems=wrong)
+    assert "process-pool" not in found
+    assert "thread-pool was the fastest" in found
+
+
+def test_where_no_model_is_right_nothing_is_compared() -> None:
+    found = findings(run_of(*SEQUENTIAL, problems=(Problem("sequential", "sum(1)", "returned 2"),)))
+    assert found == ["No model returned all the right results: there is nothing to compare."]
+
+
+def test_the_longest_call_bounds_the_speedup() -> None:
+    """Of 4 s, 2 are one call: twice as fast is the most there is."""
+    services = (2.0, 1.0, 1.0)
+    legs = [leg("sequential", one_after_another(*services)), leg("process-pool", all_at_once(*services))]
+    found = text(run_of(*legs))
+    assert "The longest call, sum(0), is 50 % of the work: no pool of any size can be more than 2.00" in found
+    assert "process-pool reached 100 % of that." in found
+
+
+def test_cores_bound_the_speedup_of_work_that_computes() -> None:
+    services = [0.1] * 20
+    legs = [
+        leg("sequential", one_after_another(*services)),
+        leg("process-pool", all_at_once(*[0.5] * 20)),
+    ]
+    found = text(run_of(*legs))
+    assert "The work computes: sequential kept a core busy for 100 % of its time." in found
+    assert "So 4 cores allow a speedup of at most 4.00. process-pool reached 100 % of that." in found
+
+
+def test_work_that_waits_is_bounded_by_the_calls_that_wait_at_once() -> None:
+    services = [0.1] * 20
+    legs = [
+        leg("sequential", one_after_another(*services), cpu=0.01),
+        leg("event-loop", all_at_once(*[0.1] * 20), cpu=0.01),
+    ]
+    found = text(run_of(*legs))
+    assert "The work waits: sequential kept a core busy for 0 % of its time." in found
+    assert "20.0 with all of them, 4.00 with 4 workers. event-loop reached 100 % of that." in found
+
+
+def test_calls_that_do_nothing_compare_overhead() -> None:
+    """Of each millisecond a call's own part is a microsecond."""
+    rows = tuple(
+        replace(row, started=row.delivered - 1e-6, finished=row.delivered)
+        for row in one_after_another(*[1e-3] * 10)
+    )
+    legs = [leg("sequential", rows), leg("thread-pool", one_after_another(*[2e-3] * 10))]
+    found = text(run_of(*legs))
+    assert "So this compares overhead: from " in found
+    assert "(sequential) to 2.00 ms (thread-pool)." in found
+
+
+GIL = "the GIL lets one thread at a time run Python code"
+THREADS_GAIN_NOTHING = pool("thread-pool", [4.1, 4.0, 4.2])
+PROCESSES_GAIN = pool("process-pool", [1.0, 1.025, 0.975])
+
+
+def test_the_gil_is_named_where_threads_gained_nothing_and_processes_did() -> None:
+    assert GIL in compared(*THREADS_GAIN_NOTHING, *PROCESSES_GAIN)
+
+
+@pytest.mark.parametrize(
+    ("legs", "why"),
+    [
+        ([*pool("thread-pool", [2.0, 2.05, 1.95]), *PROCESSES_GAIN], "threads gained"),
+        ([*THREADS_GAIN_NOTHING, *pool("process-pool", [4.0, 4.3, 3.9])], "processes gained nothing either"),
+        (
+            [*pool("thread-pool", [9.0, 9.1, 8.9]), *pool("process-pool", [5.0, 5.1, 4.9])],
+            "processes are faster than threads, but slower than sequential",
+        ),
+        (THREADS_GAIN_NOTHING, "there are no processes to compare with"),
+    ],
+)
+def test_the_gil_is_not_named_where(legs: list[Leg], why: str) -> None:
+    assert GIL not in compared(*legs), why
+
+
+def test_the_gil_is_not_named_on_a_python_without_one() -> None:
+    run = run_of(*SEQUENTIAL, *THREADS_GAIN_NOTHING, *PROCESSES_GAIN)
+    assert GIL not in text(replace(run, environment=replace(ENVIRONMENT, gil=False)))
+
+
+def test_the_gil_is_not_named_for_work_that_waits() -> None:
+    sequential = rounds("sequential", [4.0, 4.1, 3.9], cpu=0.1)
+    assert GIL not in text(run_of(*sequential, *THREADS_GAIN_NOTHING, *PROCESSES_GAIN))
+
+
+def test_the_brokers_overhead_stands_beside_the_best_local_pools() -> None:
+    found = compared(
+        *pool("thread-pool", [4.2] * 3), *pool("process-pool", [1.2] * 3), *pool("broker-queue", [3.0] * 3)
+    )
+    assert "Overhead per call: broker-queue 500 ms, against " in found
+    assert "on process-pool, the best local pool." in found
+
+
+def test_start_up_is_told_where_it_is_long_enough_to_matter() -> None:
+    legs = [
+        leg("thread-pool", one_after_another(1.0), startup=0.001),
+        leg("process-pool", one_after_another(1.0), startup=0.3),
+    ]
+    found = text(run_of(*legs, cluster_startup=1.5))
+    assert "Start-up, part of no figure above: process-pool 300 ms and the embedded cluster 1.50 s." in found
+
+
+def test_a_machine_that_was_busy_before_is_named() -> None:
+    found = text(run_of(*SEQUENTIAL, environment=replace(ENVIRONMENT, load=3.5)))
+    assert "The machine was busy before the run (load 3.5 on 4 cores)" in found
+
+
+def test_a_machine_without_a_load_average_is_not_called_busy() -> None:
+    assert "busy before" not in text(run_of(*SEQUENTIAL, environment=replace(ENVIRONMENT, load=None)))

@@ -1,0 +1,165 @@
+"""What a person sees of a run: every model, every figure, whatever the width of the window."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+from runs_for_tests import leg, one_after_another, rounds, run_of
+
+from producer.measurement.run import Problem, Run
+from producer.reports.progress import Lines, Table
+from producer.reports.terminal import header, report
+
+RUN = run_of(
+    *rounds("sequential", [4.0, 4.1, 3.9]),
+    *rounds("thread-pool", [2.0, 2.1, 1.9], at_once=4),
+    models=("sequential", "thread-pool", "event-loop"),
+    unavailable={"event-loop": "needs a coroutine function (async def)"},
+)
+
+
+def console(width: int = 200, *, terminal: bool = False, **options: Any) -> tuple[Console, io.StringIO]:
+    stream = io.StringIO()
+    made = Console(
+        file=stream, width=width, force_terminal=terminal, _environ={"TERM": "xterm-256color"}, **options
+    )
+    return made, stream
+
+
+def reported(run: Run, width: int = 200, **options: Any) -> str:
+    made, stream = console(width, **options)
+    report(run, made)
+    return stream.getvalue()
+
+
+def line_of(text: str, model: str) -> str:
+    return next(line for line in text.splitlines() if line.split()[:1] == [model])
+
+
+def test_the_header_says_what_ran_and_where() -> None:
+    what, where = header(RUN).splitlines()
+    assert what == "sum: 2 calls, 4 workers, 3 rounds"
+    assert where.startswith("CPython 3.11.7, 4 cores, Linux 6, 2023-11-1")
+
+
+def test_a_models_line_has_its_figures() -> None:
+    words = line_of(reported(RUN), "thread-pool").split()
+    assert words[1:9] == ["2.00", "s", "1.90", "to", "2.10", "s", "2.00", "1.88"]
+
+
+def test_sequential_has_no_interval_against_itself() -> None:
+    assert line_of(reported(RUN), "sequential").split()[7:9] == ["1.00", "–"]
+
+
+def test_a_model_that_cannot_run_is_listed_with_the_reason() -> None:
+    assert "needs a coroutine function (async def)" in line_of(reported(RUN), "event-loop")
+
+
+@pytest.mark.parametrize("width", [200, 80, 40])
+def test_every_figure_is_shown_at_any_width(width: int) -> None:
+    text = reported(RUN, width)
+    for header_ in ("makespan", "spread", "calls/s", "p50", "p99", "overhead", "memory", "processes"):
+        assert any(header_ in line.split() for line in text.splitlines())
+
+
+@pytest.mark.parametrize("width", [200, 80, 40])
+def test_no_line_is_wider_than_the_window(width: int) -> None:
+    assert max(len(line.rstrip()) for line in reported(RUN, width).splitlines()) <= width
+
+
+def test_wrong_results_are_shown_with_their_call() -> None:
+    text = reported(replace(RUN, problems=(Problem("thread-pool", "sum(1)", "returned 2"),)))
+    assert "WRONG: thread-pool: sum(1) returned 2" in text
+
+
+def test_only_so_many_wrong_results_are_shown_and_the_rest_counted() -> None:
+    problems = tuple(Problem("thread-pool", f"sum({i})", "returned 2") for i in range(25))
+    text = reported(replace(RUN, problems=problems))
+    assert text.count("WRONG: ") == 10
+    assert "and 15 more like these" in text
+
+
+def test_brackets_in_calls_and_reasons_are_text_and_no_markup() -> None:
+    run = replace(RUN, problems=(Problem("thread-pool", "total([bold])", "returned [/red]"),))
+    assert "total([bold]) returned [/red]" in reported(run)
+
+
+def test_the_fastest_stands_out_in_colour_on_a_terminal() -> None:
+    assert "\x1b[1;32m" in reported(RUN, terminal=True)
+
+
+def test_no_color_leaves_no_colour() -> None:
+    assert "32m" not in reported(RUN, terminal=True, no_color=True)
+
+
+def test_plain_text_has_no_escapes() -> None:
+    assert "\x1b" not in reported(RUN)
+
+
+def test_a_run_without_a_leg_has_a_report_too() -> None:
+    """Interrupted before anything was measured."""
+    text = reported(run_of(models=("sequential",), notes=("A note.",)))
+    assert "A note." in text
+
+
+# while it goes on
+
+
+def test_lines_tell_each_leg() -> None:
+    made, stream = console()
+    with Lines(made) as lines:
+        lines.doing("round 1: sequential", RUN)  # its end will say it
+        lines.measured(RUN.legs[0], RUN)
+    assert stream.getvalue().split() == ["round", "1", "sequential", "4.00", "s"]
+
+
+def test_lines_tell_what_failed() -> None:
+    rows = (*one_after_another(1.0), replace(one_after_another(1.0)[0], call=1, error="ValueError"))
+    made, stream = console()
+    with Lines(made) as lines:
+        lines.measured(leg("thread-pool", rows), RUN)
+    assert stream.getvalue().rstrip().endswith("1 of 2 calls failed")
+
+
+def test_lines_tell_what_begins_and_what_is_left_out() -> None:
+    made, stream = console()
+    with Lines(made) as lines:
+        lines.doing("starting the embedded cluster", RUN)
+        lines.left_out("event-loop", "needs [a] coroutine", RUN)
+    assert stream.getvalue().splitlines() == [
+        "starting the embedded cluster",
+        "left out: event-loop: needs [a] coroutine",
+    ]
+
+
+def test_the_table_shows_what_goes_on_and_what_is_known() -> None:
+    made, stream = console(terminal=True)
+    with Table(made) as table:
+        table.doing("round 2: thread-pool", RUN)
+        table.measured(RUN.legs[0], RUN)
+        table.left_out("event-loop", "needs a coroutine", RUN)
+    text = stream.getvalue()
+    assert "round 2: thread-pool (0 s of about 60 s)" in text
+    assert "2.00 s" in text
+
+
+def test_the_table_keeps_a_link_on_the_screen() -> None:
+    made, stream = console(terminal=True)
+    with Table(made) as table:
+        table.doing("Flower shows the cluster at http://127.0.0.1:1", RUN)
+        stream.truncate(0)
+        table.doing("round 1: sequential", RUN)
+        assert "http://127.0.0.1:1" in stream.getvalue()
+
+
+def test_the_table_leaves_the_screen_to_the_report() -> None:
+    """Its last act is to clear its lines and to show the cursor again."""
+    made, stream = console(terminal=True)
+    with Table(made) as table:
+        table.doing("round 1: sequential", RUN)
+    assert stream.getvalue().rfind("\x1b[?25h") > stream.getvalue().rfind("\x1b[?25l")
+    assert "\x1b[2K" in stream.getvalue()[stream.getvalue().rfind("round 1") :]
