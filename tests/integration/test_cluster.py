@@ -92,21 +92,16 @@ def test_two_clusters_share_a_broker_and_nothing_else(cluster: Cluster) -> None:
 
 
 def test_executors_without_a_url_bring_a_cluster_and_take_it_down(
-    monkeypatch: pytest.MonkeyPatch,
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
+    before = set(psutil.Process().children(recursive=True))
     with CeleryExecutor(1) as one, CeleryExecutor(1) as other:
         assert one.submit(noop, 1).result(BOUND) == 1
         assert other.submit(noop, 2).result(BOUND) == 2
-        family = psutil.Process().children(recursive=True)
-    until(lambda: gone([p for p in family if p.pid in map(int, new_pids(family))]), "their workers to go")
-
-
-def new_pids(family: list[psutil.Process]) -> list[int]:
-    """Those of `family` that belong to no fixture."""
-    from conftest import of_fixtures
-
-    return [p.pid for p in family if p not in of_fixtures]
+        theirs = set(psutil.Process().children(recursive=True)) - before
+    assert len(theirs) == 4  # two workers of a process each, and no second broker
+    until(lambda: gone(list(theirs)), "their workers to go")
 
 
 def test_a_worker_that_can_not_start_is_told_with_its_reason(tmp_path: Path) -> None:
