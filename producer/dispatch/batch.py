@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from producer.dispatch.future import CallFuture
@@ -18,20 +17,22 @@ class Batch:
         id: of the message.
         futures: of its calls, in order.
         names: of its functions, in the order of the reply's `busy`.
-        message: makes a copy of the message, with a delivery tag of its own.
+        body: of the message, signed.
+        description: what Flower shows of it.
         sent: when, on the monotonic clock; infinite before.
         started: when a worker began it; None before.
         kept: how many of its calls it still has: the others were handed back.
         queue_passed: since when the broker's queue has been seen empty without it having been begun.
     """
 
-    __slots__ = ("futures", "id", "kept", "message", "names", "queue_passed", "sent", "started")
+    __slots__ = ("body", "description", "futures", "id", "kept", "names", "queue_passed", "sent", "started")
 
     def __init__(self, batch_id: str, futures: list[CallFuture], names: list[str]) -> None:
         self.id = batch_id
         self.futures = futures
         self.names = names
-        self.message: Callable[[], bytes] = bytes
+        self.body = b""
+        self.description = ""
         self.sent = math.inf
         self.started: float | None = None
         self.kept = len(futures)

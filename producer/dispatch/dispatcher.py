@@ -282,6 +282,7 @@ class Dispatcher:
             batch = self._assemble(waiting)
             if batch is not None:
                 self._publish(batch)
+            del batch  # what it holds is the caller's, and not to be kept while this thread sleeps
 
     def _window(self) -> int:
         """Return how many messages may be under way: two for each process, so that none idles."""
@@ -340,27 +341,26 @@ class Dispatcher:
                 future.batch, future.index = batch, index
             self._flying[batch.id] = batch
         slice_seconds = SLICE if self._batch_size == "auto" else keys.EXPIRES
-        body = self._key.dumps(((batch.id, cargo.functions, cargo.calls, slice_seconds), {}, {}))
-        limit = cargo.futures[0].limit
-        description = cargo.description()
-
-        def message() -> bytes:
-            return wire.envelope(
-                batch.id,
-                body,
-                tag=f"{batch.id}.{next(self._tags)}",
-                queue=self.queue,
-                description=description,
-                limits=(None, None) if limit is None else (limit + GRACE, limit),
-                origin=self._origin,
-            )
-
-        batch.message = message
+        batch.body = self._key.dumps(((batch.id, cargo.functions, cargo.calls, slice_seconds), {}, {}))
+        batch.description = cargo.description()
         return batch
+
+    def _message(self, batch: Batch) -> bytes:
+        """Return a copy of a batch's message, with a delivery tag of its own."""
+        limit = batch.futures[0].limit
+        return wire.envelope(
+            batch.id,
+            batch.body,
+            tag=f"{batch.id}.{next(self._tags)}",
+            queue=self.queue,
+            description=batch.description,
+            limits=(None, None) if limit is None else (limit + GRACE, limit),
+            origin=self._origin,
+        )
 
     def _publish(self, batch: Batch) -> None:
         """Push a batch's message; try again for as long as the watch has patience."""
-        message = batch.message()
+        message = self._message(batch)
         pause = 0.05
         self._subscribed.wait(self.patience)
         while self._broken is None:
@@ -622,7 +622,7 @@ class Dispatcher:
         batch.queue_passed = None
         batch.sent = time.monotonic()
         self.resent += 1
-        self._redis.lpush(self.queue, batch.message())
+        self._redis.lpush(self.queue, self._message(batch))
 
     def _judge(self, found: list[Worker]) -> None:
         """See whether the workers are of our kind.

@@ -111,16 +111,10 @@ class _Calls(Executor):
         def results() -> Iterator[Any]:
             try:
                 while futures:
-                    future = futures.popleft()
-                    try:
-                        value = future.result(None if end is None else end - time.monotonic())
-                    finally:
-                        if not future.done():
-                            futures.append(future)  # to be cancelled with the rest
-                    del future
                     for fn, args in itertools.islice(calls, 1):
                         futures.append(submit(fn, args, {}))
-                    yield value
+                    # No name here for what is yielded: the caller alone shall hold on to it.
+                    yield _result_or_cancel(futures.popleft(), end)
             finally:
                 self._dispatcher.cancel(futures)
 
@@ -246,6 +240,16 @@ class LimitedExecutor(_Calls):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Shut down the executor that this one belongs to."""
         self._executor.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _result_or_cancel(future: CallFuture, end: float | None) -> Any:
+    """Return a future's result; cancel it if that is not there in time."""
+    try:
+        return future.result(None if end is None else end - time.monotonic())
+    finally:
+        if not future.done():
+            future.cancel()
+        del future  # an error's traceback shall not hold on to it
 
 
 def _nothing() -> None:
