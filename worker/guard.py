@@ -20,12 +20,14 @@ import time
 from typing import Any
 
 from celery.worker.consumer import Consumer as CeleryConsumer
+from kombu.asynchronous import get_event_loop
 from kombu.transport import virtual
 from kombu.transport.redis import Channel as RedisChannel
 from kombu.transport.redis import Empty
 from kombu.transport.redis import QoS as RedisQoS
 from kombu.transport.redis import Transport as RedisTransport
 from kombu.utils.json import dumps
+from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
 from worker import wire
@@ -36,8 +38,12 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two lines in the log about refused messages, however many there are.
 QUIET = 10.0
+#: Seconds that the acknowledgement of a message may wait for the next claim.
+SETTLE = 0.01
 #: Seconds that events for Flower may wait for others.
 EVENTS = 0.25
+#: Events that wait at most.
+MOST_EVENTS = 1_000
 #: Seconds between two tries where the broker's memory is full.
 FULL = 0.2
 
@@ -66,11 +72,44 @@ refusals = Refusals()
 
 
 class QoS(RedisQoS):
-    """Kombu's, but that a message gets into its records in Redis with the claim, and not before."""
+    """Kombu's, but that its records in Redis are kept with the claims, in the same round trip.
+
+    A message gets onto the records when it is claimed. One that is settled is taken off with the next claim,
+    or after SETTLE seconds where there is none. If the worker dies in between, the message comes again, and
+    its ledger says that there is nothing left to do.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.settled: list[str] = []
+        self._settles = False  # a timer is set
 
     def append(self, message: Any, delivery_tag: str) -> None:
         """Note in memory that a message was delivered."""
         virtual.QoS.append(self, message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """Note in memory that a message is settled, and see that Redis learns of it."""
+        virtual.QoS.ack(self, delivery_tag)
+        self.settled.append(delivery_tag)
+        if not self._settles:
+            self._settles = True
+            get_event_loop().call_later(SETTLE, self.settle)
+
+    def settle(self) -> None:
+        """Take settled messages off the records now."""
+        self._settles = False
+        settled, self.settled = self.settled, []
+        if settled:
+            try:
+                with self.channel.conn_or_acquire() as client, client.pipeline(transaction=False) as pipe:
+                    pipe.hdel(self.unacked_key, *settled)
+                    pipe.zrem(self.unacked_index_key, *settled)
+                    pipe.execute()
+            except self.channel.connection_errors as error:
+                logger.warning(
+                    "can't acknowledge %d message(s), which will come again: %s", len(settled), error
+                )
 
 
 class Channel(RedisChannel):
@@ -143,6 +182,7 @@ class Consumer(CeleryConsumer):
     """Celery's consumer, but that what is not signed goes to nobody, and what goes to the pool is claimed."""
 
     _events_due: Any = None
+    _ledger_of: tuple[Any, Ledger] | None = None
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
         """Return what is called with each message."""
@@ -171,18 +211,34 @@ class Consumer(CeleryConsumer):
         channel, delivery = message.channel, message.delivery_info
         kept = dumps([message._raw, delivery["exchange"], delivery["routing_key"]])  # noqa: SLF001 - as Kombu
         names = (channel.unacked_key, channel.unacked_index_key)
+        settled, channel.qos.settled = channel.qos.settled, []
         try:
-            with channel.conn_or_acquire() as redis:
-                claim = Ledger(redis).claim(message.headers["id"], message.delivery_tag, kept, names)
+            claim = self._ledger(channel).claim(
+                message.headers["id"], message.delivery_tag, kept, names, settled
+            )
         except RefusedError as refusal:
             logger.info("batch %s is not run: %s", message.headers["id"], refusal)
             message.ack_log_error(logger, self.connection_errors)
         except OutOfMemoryError:
             # It is in our hands alone until there is room again; if we die, its producer sends it again.
+            channel.qos.settled += settled
             self.timer.call_after(FULL, self.claim, (message, handle))
         else:
             message.headers["claim"] = [claim.deliveries, claim.crashes, claim.cause, claim.cancelled]
             handle(message)
+            self._hand_over()
+
+    def _ledger(self, channel: Any) -> Ledger:
+        if self._ledger_of is None or self._ledger_of[0] is not channel:
+            self._ledger_of = channel, Ledger(Redis(connection_pool=channel.pool))
+        return self._ledger_of[1]
+
+    def _hand_over(self) -> None:
+        """Have the pool write to a free process now, instead of at the event loop's next turn."""
+        pool = self.pool._pool  # noqa: SLF001 - Celery has no public way to it
+        free = [fd for fd in pool._all_inqueues if fd not in pool._busy_workers]  # noqa: SLF001
+        if free:
+            self.hub.consolidate_callback(free)
 
     def refuse(self, message: Any, why: str) -> None:
         """Acknowledge a message, so that it is gone, and do nothing else with it."""
@@ -192,6 +248,7 @@ class Consumer(CeleryConsumer):
     def on_send_event_buffered(self) -> None:
         """Send events together, a little later: Celery's way, at once, costs 1 ms of each message's time."""
         if self._events_due is None:
+            self.event_dispatcher.buffer_limit = MOST_EVENTS
             self._events_due = self.timer.call_after(EVENTS, self._send_events)
 
     def _send_events(self) -> None:

@@ -32,9 +32,15 @@ MAX_CRASHES = 3
 MAX_DELIVERIES = 8
 
 # KEYS: Kombu's two records of what was delivered, the batch, its executor, its result.
-# ARGV: delivery tag, time, what Kombu keeps of the message, expiry, batch id, the executor's news channel.
-# Kombu's own QoS.append makes the same two entries; here they are made with the claim, in one round trip.
+# ARGV: delivery tag, time, what Kombu keeps of the message, expiry, batch id, the executor's news channel,
+# then the delivery tags of messages that are settled.
+# Kombu's own QoS makes and removes the same entries; here it is done with the claim, in one round trip.
 _CLAIM = """
+if #ARGV > 6 then
+    local settled = {unpack(ARGV, 7)}
+    redis.call('HDEL', KEYS[1], unpack(settled))
+    redis.call('ZREM', KEYS[2], unpack(settled))
+end
 if redis.call('EXISTS', KEYS[4]) == 0 then return {'nobody waits for it'} end
 if redis.call('EXISTS', KEYS[5]) == 1 or redis.call('HEXISTS', KEYS[3], 'done') == 1 then
     return {'its reply is there'}
@@ -95,7 +101,9 @@ class Ledger:
         self._claim = redis.register_script(_CLAIM)
         self._cancel = redis.register_script(_CANCEL)
 
-    def claim(self, batch_id: str, tag: str, message: str, names: tuple[str, str]) -> Claim:
+    def claim(
+        self, batch_id: str, tag: str, message: str, names: tuple[str, str], settled: list[str]
+    ) -> Claim:
         """Begin a batch: note that its message is in this worker's hands, and tell its executor.
 
         Args:
@@ -103,6 +111,7 @@ class Ledger:
             tag: the delivery tag of its message.
             message: what Kombu needs to give it back: JSON of message, exchange and routing key.
             names: of Kombu's records, `unacked` and `unacked_index`.
+            settled: delivery tags of messages that are to be taken off those records.
 
         Raises:
             RefusedError: it is not to be run; nothing was noted.
@@ -110,7 +119,7 @@ class Ledger:
         executor_id = keys.executor_of(batch_id)
         answer = self._claim(
             keys=[*names, keys.batch(batch_id), keys.executor(executor_id), keys.result(batch_id)],
-            args=[tag, time.time(), message, keys.EXPIRES, batch_id, keys.news(executor_id)],
+            args=[tag, time.time(), message, keys.EXPIRES, batch_id, keys.news(executor_id), *settled],
         )
         if isinstance(answer[0], bytes):
             raise RefusedError(answer[0].decode())

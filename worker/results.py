@@ -31,7 +31,10 @@ class Backend(RedisBackend):
     def _set(self, key: str, value: bytes, expires: int | None = None) -> None:
         while True:
             try:
-                super()._set(key, value, expires)
+                with self.client.pipeline(transaction=False) as pipe:
+                    pipe.setex(key, expires or self.expires, value)
+                    pipe.publish(key, value)
+                    pipe.execute()
             except OutOfMemoryError:
                 time.sleep(_FULL)
             else:
