@@ -19,13 +19,25 @@ class Batch:
         names: of its functions, in the order of the reply's `busy`.
         body: of the message, signed.
         description: what Flower shows of it.
+        slice: seconds after which its worker hands back the calls that have not begun.
         sent: when, on the monotonic clock; infinite before.
         started: when a worker began it; None before.
         kept: how many of its calls it still has: the others were handed back.
         queue_passed: since when the broker's queue has been seen empty without it having been begun.
     """
 
-    __slots__ = ("body", "description", "futures", "id", "kept", "names", "queue_passed", "sent", "started")
+    __slots__ = (
+        "body",
+        "description",
+        "futures",
+        "id",
+        "kept",
+        "names",
+        "queue_passed",
+        "sent",
+        "slice",
+        "started",
+    )
 
     def __init__(self, batch_id: str, futures: list[CallFuture], names: list[str]) -> None:
         self.id = batch_id
@@ -33,6 +45,7 @@ class Batch:
         self.names = names
         self.body = b""
         self.description = ""
+        self.slice = 0.0
         self.sent = math.inf
         self.started: float | None = None
         self.kept = len(futures)

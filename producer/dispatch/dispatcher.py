@@ -50,7 +50,7 @@ from producer.dispatch.errors import (
     VersionMismatchError,
 )
 from producer.dispatch.future import CallFuture, quietly, resolve
-from producer.dispatch.pace import MOST_BYTES, MOST_CALLS, SLICE, Pace
+from producer.dispatch.pace import MOST_BYTES, MOST_CALLS, Pace, slice_of
 from worker import keys, wire
 from worker.ledger import Ledger
 from worker.signing import Key, SignatureError
@@ -340,8 +340,8 @@ class Dispatcher:
             for index, future in enumerate(cargo.futures):
                 future.batch, future.index = batch, index
             self._flying[batch.id] = batch
-        slice_seconds = SLICE if self._batch_size == "auto" else keys.EXPIRES
-        batch.body = self._key.dumps(((batch.id, cargo.functions, cargo.calls, slice_seconds), {}, {}))
+        batch.slice = slice_of(cargo.seconds) if self._batch_size == "auto" else keys.EXPIRES
+        batch.body = self._key.dumps(((batch.id, cargo.functions, cargo.calls, batch.slice), {}, {}))
         batch.description = cargo.description()
         return batch
 
@@ -442,7 +442,7 @@ class Dispatcher:
                 return
             self._requeue(batch, index)
             late = batch.futures[index - 1]
-        self._pace.learn(late.function[0] if late.function else "", 1, SLICE)
+        self._pace.learn(late.function[0] if late.function else "", 1, batch.slice)
         late.mark_running()
 
     def _requeue(self, batch: Batch, index: int) -> None:
