@@ -26,7 +26,6 @@ from producer.models import MODELS, Model
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from producer.measurement.run import Run
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]
@@ -133,6 +132,7 @@ def cli() -> None:
       producer compare                                all models, on sums of very uneven length
       producer compare fetch --models thread-pool,event-loop
       producer run mymodule:work --inputs calls.jsonl > results.jsonl
+      producer break-even --quick                     from which size of a call on each model pays
       producer cluster up                             a broker, workers and Flower, until Ctrl-C
 
     Where CELERY_BROKER_URL is set, the broker queue is the cluster that it names. Otherwise one is started
@@ -256,7 +256,7 @@ def compare(
         raise InputError("none of the models can run this here")
 
 
-def _save(run: Run, file: str, save: Any) -> None:
+def _save(run: Any, file: str, save: Any) -> None:
     try:
         save(run, Path(file))
     except OSError as error:
@@ -411,6 +411,65 @@ def _bar(err: Console, stream: IO[bytes], total: int | None) -> Iterator[Any]:
     with Progress(*columns, console=err, refresh_per_second=4) as progress:
         task = progress.add_task("", total=total)
         yield lambda: progress.advance(task)
+
+
+@cli.command("break-even")
+@click.argument("kind", default="cpu")
+@click.option("--models", type=_ModelNames(), help="Only these, separated by commas.  [default: all]")
+@_WORKERS
+@click.option("--quick", is_flag=True, help="Fewer sizes and shorter runs: under a minute.")
+@click.option("--seed", type=int, help="For the order of the models in each round.  [default: by chance]")
+@click.option(
+    "--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False), help="Save everything measured."
+)
+def break_even_command(
+    kind: str,
+    models: tuple[str, ...] | None,
+    workers: int | None,
+    quick: bool,
+    seed: int | None,
+    json_file: str | None,
+) -> None:
+    """Find from which size of a call on each model pays.
+
+    KIND says what the calls do: cpu computes in pure Python, io waits, and module:function is a function of
+    your own, imported from the current directory and called with its size in seconds. Each model's
+    throughput is measured over that size, and where the winner changes is read off.
+
+    \b
+    Examples:
+      producer break-even                     computing, from 1 µs to 1 s a call
+      producer break-even io --quick          waiting, in under a minute
+      producer break-even --models sequential,process-pool,broker-queue-batched --json sweep.json
+    """  # noqa: D301 - click wants the backspace
+    import secrets
+
+    from producer.experiments.break_even import break_even, save
+    from producer.experiments.compare import CannotRunError
+    from producer.measurement.environment import cores_in_reach
+    from producer.reports import progress
+    from producer.reports.break_even import report
+
+    if json_file is not None and not Path(json_file).absolute().parent.is_dir():
+        raise InputError(f"cannot write {json_file}: there is no such directory")
+    out, err = _consoles()
+    with progress.Share(err) as observer:
+        try:
+            sweep = break_even(
+                kind,
+                models or tuple(MODELS),
+                workers or cores_in_reach(),
+                quick=quick,
+                seed=secrets.randbelow(2**32) if seed is None else seed,
+                observer=observer,
+            )
+        except CannotRunError as error:
+            raise click.ClickException(str(error)) from error
+    report(sweep, out)
+    if json_file is not None:
+        _save(sweep, json_file, save)
+    if sweep.interrupted:
+        sys.exit(INTERRUPTED)
 
 
 @cli.group(cls=_Group)

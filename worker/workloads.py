@@ -20,6 +20,14 @@ def sum(n: int, start: int = 1) -> int:  # noqa: A001 - the field's word for it
     return builtins.sum(i for i in range(start, n + 1))
 
 
+def spin(turns: int) -> int:
+    """Go round a loop: CPU work in pure Python whose length can be chosen."""
+    total = 0
+    for turn in range(turns):
+        total += turn
+    return total
+
+
 def digest(password: str, iterations: int) -> str:
     """Derive a key with PBKDF2-HMAC-SHA256: CPU work in C, which releases the GIL."""
     return hashlib.pbkdf2_hmac("sha256", password.encode(), b"breakeven", iterations).hex()

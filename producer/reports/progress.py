@@ -8,6 +8,7 @@ from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.spinner import Spinner
 from rich.text import Text
 
@@ -91,3 +92,41 @@ class Table:
 
     def _draw(self, run: Run) -> None:
         self._live.update(Group(*self._lasting, tables(run, self._console), self._spinner), refresh=True)
+
+
+class Share:
+    """A bar with the share that is done and an estimate of the time left; on no terminal, a line per step."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            refresh_per_second=4,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=1.0)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the bar off the screen."""
+        if self._console.is_terminal:
+            self._bar.stop()
+
+    def doing(self, what: str) -> None:
+        """Say what goes on."""
+        if self._console.is_terminal:
+            self._bar.update(self._task, description=what)
+        else:
+            self._console.print(Text(what), soft_wrap=True)
+
+    def measured(self, share: float) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=share)

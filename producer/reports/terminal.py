@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -16,6 +17,8 @@ from producer.measurement.run import Run
 from producer.measurement.summary import SEQUENTIAL, Summary, summarize
 from producer.reports.findings import findings
 from producer.reports.words import NONE, digits, interval, megabytes, seconds, span
+
+T = TypeVar("T")
 
 #: Problems shown; the JSON file has them all.
 _MOST_PROBLEMS = 10
@@ -59,13 +62,7 @@ def tables(run: Run, console: Console) -> RenderableType:
     summaries = {model: summarize(run, model) for model in run.models}
     shown = [(name, figures) for name, figures in summaries.items() if figures or name not in run.unavailable]
     parts: list[RenderableType] = []
-    columns = list(_COLUMNS)
-    while columns:
-        count = len(columns)
-        while count > 1 and _measure(_table(shown, columns[:count], run), console) > console.width:
-            count -= 1
-        parts.append(_table(shown, columns[:count], run))
-        columns = columns[count:]
+    parts += fitted(lambda columns: _table(shown, columns, run), _COLUMNS, console)
     if run.unavailable:
         why = Table.grid(padding=(0, 2))
         for model, reason in run.unavailable.items():
@@ -74,7 +71,19 @@ def tables(run: Run, console: Console) -> RenderableType:
     return Group(*parts)
 
 
-def _table(shown: list[tuple[str, Summary | None]], columns: list[_Column], run: Run) -> Table:
+def fitted(make: Callable[[Sequence[T]], Table], columns: Sequence[T], console: Console) -> list[Table]:
+    """Return as many tables as it takes, each with as many of the columns as the console is wide for."""
+    tables = []
+    while columns:
+        count = len(columns)
+        while count > 1 and _measure(make(columns[:count]), console) > console.width:
+            count -= 1
+        tables.append(make(columns[:count]))
+        columns = columns[count:]
+    return tables
+
+
+def _table(shown: list[tuple[str, Summary | None]], columns: Sequence[_Column], run: Run) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=True)
     table.add_column("model", no_wrap=True)
     for column in columns:
@@ -116,16 +125,17 @@ def report(run: Run, console: Console) -> None:
         say(Text(_LEGEND, style="dim"))
         say()
         for sentence in findings(run):
-            say(_bullet(Text(sentence)))
+            say(bullet(Text(sentence)))
     for note in run.notes:
-        say(_bullet(Text(note, style="dim")))
+        say(bullet(Text(note, style="dim")))
     for problem in run.problems[:_MOST_PROBLEMS]:
         say(Text(f"WRONG: {problem.model}: {problem.call} {problem.what}", style="red"))
     if len(run.problems) > _MOST_PROBLEMS:
         say(Text(f"and {len(run.problems) - _MOST_PROBLEMS} more like these", style="red"))
 
 
-def _bullet(text: Text) -> Table:
+def bullet(text: Text) -> Table:
+    """Return a text as an item of a list."""
     row = Table.grid(padding=(0, 1))
     row.add_row("•", text)
     return row

@@ -177,3 +177,23 @@ def test_the_standard_celery_commands_work_as_they_stand(cluster: Cluster, shell
     )
     assert done.returncode == 0, done.stderr
     assert "pong" in done.stdout
+
+
+def test_break_even_measures_every_size_on_the_cluster_too(shell: dict[str, str], tmp_path: Path) -> None:
+    done = producer(
+        *("break-even", "io", "--quick", "--models", "sequential,event-loop,broker-queue-batched"),
+        *("--json", "sweep.json"),
+        env=shell,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Faster than sequential: event-loop" in done.stdout
+    sweep = json.loads((tmp_path / "sweep.json").read_text())
+    measured = {(point["model"], point["size"], point["round"]) for point in sweep["points"]}
+    assert len(measured) == 3 * len(sweep["sizes"]) * 3  # models, sizes, rounds
+
+
+def test_break_even_names_the_kinds_of_call_that_there_are(shell: dict[str, str], tmp_path: Path) -> None:
+    done = producer("break-even", "cpo", env=shell, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "did you mean 'cpu'?" in done.stderr
