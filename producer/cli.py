@@ -140,7 +140,7 @@ def cli() -> None:
     """  # noqa: D301 - click wants the backspace
 
 
-@cli.command(no_args_is_help=False)
+@cli.command(short_help="Run a workload, or your own function, through every model.")
 @click.argument("workload", default="sum", shell_complete=_complete_workload)
 @click.option(
     "--inputs", metavar="FILE", help="JSON lines, each the arguments of a call; - is standard input."
@@ -223,8 +223,8 @@ def compare(
     from producer.measurement.run import save
 
     what = job(workload, inputs=inputs, quick=quick, split=split, tasks=tasks)
-    if json_file is not None and not Path(json_file).absolute().parent.is_dir():
-        raise InputError(f"cannot write {json_file}: there is no such directory")
+    if json_file is not None:
+        _check_writable(Path(json_file))
     options = Options(
         models=models or tuple(MODELS),
         workers=workers or cores_in_reach(),
@@ -256,6 +256,15 @@ def compare(
         raise InputError("none of the models can run this here")
 
 
+def _check_writable(file: Path) -> None:
+    """Find out before minutes of measuring, and not after them."""
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise InputError(f"cannot write {file}: there is no such directory")
+    if not os.access(file if file.exists() else folder, os.W_OK):
+        raise InputError(f"cannot write {file}: no permission")
+
+
 def _save(run: Run, file: str, save: Any) -> None:
     try:
         save(run, Path(file))
@@ -263,7 +272,7 @@ def _save(run: Run, file: str, save: Any) -> None:
         raise click.ClickException(f"cannot write {file}: {error.strerror or error}") from error
 
 
-@cli.command("run")
+@cli.command("run", short_help="Run your own function on one model; results as JSON lines.")
 @click.argument("function", metavar="MODULE:FUNCTION")
 @click.option(
     "--inputs",
@@ -413,7 +422,7 @@ def _bar(err: Console, stream: IO[bytes], total: int | None) -> Iterator[Any]:
         yield lambda: progress.advance(task)
 
 
-@cli.group(cls=_Group)
+@cli.group(cls=_Group, short_help="Start a cluster on this machine, or look at one.")
 def cluster() -> None:
     """Start a cluster on this machine, or look at one."""
 
@@ -506,7 +515,7 @@ def status(as_json: bool) -> None:
         raise click.ClickException("the broker answers, but no worker does")
 
 
-@cli.command()
+@cli.command(short_help="Print the completion script of your shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print what makes SHELL complete commands, options, models and workloads.
@@ -555,6 +564,9 @@ def _run(arguments: list[str]) -> int:
         return exit_.code if isinstance(exit_.code, int) else 1
     except InputError as error:
         return _complain(str(error), 2)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         return _complain(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
