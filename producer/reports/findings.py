@@ -179,6 +179,8 @@ def _broker(ranked: list[Summary]) -> list[str]:
     if not brokers or not pools:
         return []
     best = min(pools, key=lambda summary: summary.overhead or 0.0)
+    if min((best.overhead or 0.0), *(s.overhead or 0.0 for s in brokers)) <= 0:
+        return []  # below the noise of the calls themselves
     costs = [f"{s.model} {seconds(s.overhead or 0.0)}" for s in brokers]
     return [
         f"Overhead per call: {listed(costs)}, against {seconds(best.overhead or 0.0)} on {best.model}, "
