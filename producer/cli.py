@@ -188,9 +188,20 @@ def compare(
 ) -> None:
     """Run WORKLOAD through every model, and compare.
 
-    WORKLOAD is one of sum, digest, fetch, sleep, noop, or a function of your own as module:function, which
-    is imported from the current directory and needs --inputs: each line of that file is a JSON array
-    (positional arguments) or object (keyword arguments). An async function runs on the event loop.
+    \b
+    WORKLOAD is one of
+      sum        sums of very uneven length: pure-Python CPU work (the default)
+      digest     PBKDF2 in C: CPU work that releases the GIL
+      fetch      GETs of a slow HTTP server on this machine: network waiting
+      sleep      waiting, and nothing else
+      noop       nothing at all: what is left is the model's own overhead
+
+    Or a function of your own as module:function, which is imported from the current directory and needs
+    --inputs: each line of that file is a JSON array (positional arguments) or object (keyword arguments).
+    An async function runs on the event loop.
+
+    The models: sequential, thread-per-request, thread-pool, process-pool, interpreter-pool (Python
+    3.14), event-loop (async functions), broker-queue, broker-queue-batched.
 
     Every model runs all calls once in each round. Results are checked against each other, and against the
     expected ones where they are known; a difference ends with exit code 1.
@@ -306,7 +317,8 @@ def run_command(
 ) -> None:
     """Call MODULE:FUNCTION with each of the inputs, on one model, and stream the results.
 
-    The function is imported from the current directory. Each line of the inputs is a JSON array (positional
+    The models are those of `producer compare --help`. The function is imported from the current directory.
+    Each line of the inputs is a JSON array (positional
     arguments) or object (keyword arguments); they are read as calls end, so there may be any number.
 
     Each result is a line of JSON: {"index": 0, "value": ...}, or {"index": 0, "error": {"type": ...,

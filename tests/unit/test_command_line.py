@@ -20,6 +20,8 @@ from processes_for_tests import left
 
 from producer import cli
 from producer.measurement.run import load
+from producer.models import MODELS
+from worker.workloads import WORKLOADS
 
 BOUND = 30  # seconds that nothing here comes near
 
@@ -124,6 +126,12 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str], arguments: list[s
     said = capsys.readouterr().out
     assert "Example" in said
     assert "producer " in said
+
+
+def test_the_help_of_compare_names_all_workloads_and_models(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli._run(["compare", "--help"]) == 0
+    words = re.split(r"[\s,.]+", capsys.readouterr().out)
+    assert {*WORKLOADS, *MODELS} <= set(words)
 
 
 def test_the_version_is_there() -> None:
