@@ -140,7 +140,7 @@ def cli() -> None:
     """  # noqa: D301 - click wants the backspace
 
 
-@cli.command(no_args_is_help=False)
+@cli.command(short_help="Run a workload, or your own function, through every model.")
 @click.argument("workload", default="sum", shell_complete=_complete_workload)
 @click.option(
     "--inputs", metavar="FILE", help="JSON lines, each the arguments of a call; - is standard input."
@@ -188,9 +188,20 @@ def compare(
 ) -> None:
     """Run WORKLOAD through every model, and compare.
 
-    WORKLOAD is one of sum, digest, fetch, sleep, noop, or a function of your own as module:function, which
-    is imported from the current directory and needs --inputs: each line of that file is a JSON array
-    (positional arguments) or object (keyword arguments). An async function runs on the event loop.
+    \b
+    WORKLOAD is one of
+      sum        sums of very uneven length: pure-Python CPU work (the default)
+      digest     PBKDF2 in C: CPU work that releases the GIL
+      fetch      GETs of a slow HTTP server on this machine: network waiting
+      sleep      waiting, and nothing else
+      noop       nothing at all: what is left is the model's own overhead
+
+    Or a function of your own as module:function, which is imported from the current directory and needs
+    --inputs: each line of that file is a JSON array (positional arguments) or object (keyword arguments).
+    An async function runs on the event loop.
+
+    The models: sequential, thread-per-request, thread-pool, process-pool, interpreter-pool (Python
+    3.14), event-loop (async functions), broker-queue, broker-queue-batched.
 
     Every model runs all calls once in each round. Results are checked against each other, and against the
     expected ones where they are known; a difference ends with exit code 1.
@@ -223,8 +234,8 @@ def compare(
     from producer.measurement.run import save
 
     what = job(workload, inputs=inputs, quick=quick, split=split, tasks=tasks)
-    if json_file is not None and not Path(json_file).absolute().parent.is_dir():
-        raise InputError(f"cannot write {json_file}: there is no such directory")
+    if json_file is not None:
+        _check_writable(Path(json_file))
     options = Options(
         models=models or tuple(MODELS),
         workers=workers or cores_in_reach(),
@@ -256,6 +267,15 @@ def compare(
         raise InputError("none of the models can run this here")
 
 
+def _check_writable(file: Path) -> None:
+    """Find out before minutes of measuring, and not after them."""
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise InputError(f"cannot write {file}: there is no such directory")
+    if not os.access(file if file.exists() else folder, os.W_OK):
+        raise InputError(f"cannot write {file}: no permission")
+
+
 def _save(run: Any, file: str, save: Any) -> None:
     try:
         save(run, Path(file))
@@ -263,7 +283,7 @@ def _save(run: Any, file: str, save: Any) -> None:
         raise click.ClickException(f"cannot write {file}: {error.strerror or error}") from error
 
 
-@cli.command("run")
+@cli.command("run", short_help="Run your own function on one model; results as JSON lines.")
 @click.argument("function", metavar="MODULE:FUNCTION")
 @click.option(
     "--inputs",
@@ -297,7 +317,8 @@ def run_command(
 ) -> None:
     """Call MODULE:FUNCTION with each of the inputs, on one model, and stream the results.
 
-    The function is imported from the current directory. Each line of the inputs is a JSON array (positional
+    The models are those of `producer compare --help`. The function is imported from the current directory.
+    Each line of the inputs is a JSON array (positional
     arguments) or object (keyword arguments); they are read as calls end, so there may be any number.
 
     Each result is a line of JSON: {"index": 0, "value": ...}, or {"index": 0, "error": {"type": ...,
@@ -450,8 +471,8 @@ def break_even_command(
     from producer.reports import progress
     from producer.reports.break_even import report
 
-    if json_file is not None and not Path(json_file).absolute().parent.is_dir():
-        raise InputError(f"cannot write {json_file}: there is no such directory")
+    if json_file is not None:
+        _check_writable(Path(json_file))
     out, err = _consoles()
     with progress.Share(err) as observer:
         try:
@@ -473,6 +494,7 @@ def break_even_command(
 
 
 @cli.group(cls=_Group)
+@cli.group(cls=_Group, short_help="Start a cluster on this machine, or look at one.")
 def cluster() -> None:
     """Start a cluster on this machine, or look at one."""
 
@@ -565,7 +587,7 @@ def status(as_json: bool) -> None:
         raise click.ClickException("the broker answers, but no worker does")
 
 
-@cli.command()
+@cli.command(short_help="Print the completion script of your shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print what makes SHELL complete commands, options, models and workloads.
@@ -614,6 +636,9 @@ def _run(arguments: list[str]) -> int:
         return exit_.code if isinstance(exit_.code, int) else 1
     except InputError as error:
         return _complain(str(error), 2)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         return _complain(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, click.Abort):

@@ -36,6 +36,7 @@ from worker import workloads
 from worker.call import Call, clock, run, run_async
 
 if TYPE_CHECKING:
+    from producer.broker import Worker
     from producer.cluster import Cluster
 
 #: Rounds beyond this would narrow the intervals by little, and keep the user waiting.
@@ -191,19 +192,10 @@ class _Comparison:
 
     def reach_cluster(self) -> None:
         """Find the cluster that the user named, or start one of our own."""
-        from producer import broker
         from producer.cluster import ClusterError, embedded
 
         if self.options.url is not None:
-            try:
-                workers = broker.workers(self.options.url)
-            except broker.BrokerUnavailableError as error:
-                raise UnreachableError(str(error)) from error
-            if not workers:
-                raise UnreachableError(
-                    f"the broker {broker.shown(self.options.url)} answers, but no worker serves the queue "
-                    f"{broker.queue_name()!r}"
-                )
+            workers = reach_workers(self.options.url)
             processes = sum(worker.processes for worker in workers)
             count = f"{len(workers)} worker{'s' if len(workers) > 1 else ''}"
             self.note(
@@ -320,6 +312,25 @@ def warm_up(executor: Executor, model: Model, job: Job, workers: int) -> float:
 
 def _entry(model: Model) -> Callable[[Call], Any]:
     return run_async if model.asynchronous else run
+
+
+def reach_workers(url: str) -> list[Worker]:
+    """Return the workers of the cluster that the user named.
+
+    Raises:
+        UnreachableError: its broker does not answer, or no worker is there.
+    """
+    from producer import broker
+
+    try:
+        found = broker.workers(url)
+    except broker.BrokerUnavailableError as error:
+        raise UnreachableError(str(error)) from error
+    if not found:
+        raise UnreachableError(
+            f"the broker {broker.shown(url)} answers, but no worker serves the queue {broker.queue_name()!r}"
+        )
+    return found
 
 
 def broker_url() -> str | None:

@@ -7,7 +7,7 @@ from concurrent.futures import BrokenExecutor, Executor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from producer.experiments.compare import READY, broker_url
+from producer.experiments.compare import READY, UnreachableError, broker_url, reach_workers
 from producer.experiments.job import InputError
 from producer.models import Model, abandon
 
@@ -24,7 +24,13 @@ def open_executor(model: Model, workers: int) -> Iterator[Executor]:
     """
     with ExitStack() as stack:
         cluster = None
-        if model.on_cluster and broker_url() is None:
+        url = broker_url()
+        if model.on_cluster and url is not None:
+            try:
+                reach_workers(url)  # now, and not after all the patience that calls deserve
+            except UnreachableError as error:
+                raise InputError(str(error)) from error
+        elif model.on_cluster:
             from producer.cluster import ClusterError, embedded
 
             try:

@@ -69,7 +69,7 @@ def _winner(run: Run, ranked: list[Summary]) -> list[str]:
             f"{digits(first.speedup.value)} times as fast (95 % confidence: {interval(first.speedup)})."
         )
     lead = compared(run, first.model, second.model)
-    if lead is not None and lead.known and second.model != SEQUENTIAL:
+    if lead is not None and lead.known and SEQUENTIAL not in (first.model, second.model):
         how_sure = f"{digits(lead.value)} times as fast, 95 % confidence: {interval(lead)}"
         if lead.excludes(1.0):
             sentences.append(f"Its lead over the runner-up, {second.model}, is more than noise ({how_sure}).")
@@ -125,11 +125,13 @@ def _bound(run: Run, ranked: list[Summary]) -> list[str]:
     local = run.environment.cores_in_reach
     by_cores = work.makespan / (work.cpu / local) if work.busy >= _COMPUTES else math.inf
     best = next((s for s in ranked if s.speedup is not None and s.model != SEQUENTIAL), None)
-    bound = min(whole, by_cores)
+    waits = work.busy <= _WAITS
     reached = ""
     if best is not None and best.speedup is not None:
-        reached = f" {best.model} reached {percent(best.speedup.value / bound)} of that."
-    if work.busy <= _WAITS:
+        at_once = max(leg.at_once for leg in complete(run, best.model)) if waits else math.inf
+        share = percent(best.speedup.value / min(whole, by_cores, at_once))
+        reached = f" {best.model} reached {share} of {'its bound' if waits else 'that'}."
+    if waits:
         return [
             f"The work waits: sequential kept a core busy for {percent(work.busy)} of its time. So the "
             f"speedup is bounded by how many calls wait at once: {digits(whole)} with all of them, "
@@ -177,6 +179,8 @@ def _broker(ranked: list[Summary]) -> list[str]:
     if not brokers or not pools:
         return []
     best = min(pools, key=lambda summary: summary.overhead or 0.0)
+    if min((best.overhead or 0.0), *(s.overhead or 0.0 for s in brokers)) <= 0:
+        return []  # below the noise of the calls themselves
     costs = [f"{s.model} {seconds(s.overhead or 0.0)}" for s in brokers]
     return [
         f"Overhead per call: {listed(costs)}, against {seconds(best.overhead or 0.0)} on {best.model}, "

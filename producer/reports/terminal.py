@@ -16,7 +16,7 @@ from rich.text import Text
 from producer.measurement.run import Run
 from producer.measurement.summary import SEQUENTIAL, Summary, summarize
 from producer.reports.findings import findings
-from producer.reports.words import NONE, digits, interval, megabytes, seconds, span
+from producer.reports.words import NONE, counted, digits, interval, megabytes, seconds, span
 
 T = TypeVar("T")
 
@@ -108,8 +108,8 @@ def header(run: Run) -> str:
     rounds = max((leg.round for leg in run.legs), default=0)
     environment = run.environment
     return (
-        f"{run.workload}: {len(run.calls):,} calls, {run.settings['workers']} workers, "
-        f"{rounds} {'round' if rounds == 1 else 'rounds'}\n"
+        f"{run.workload}: {counted(len(run.calls), 'call')}, {counted(run.settings['workers'], 'worker')}, "
+        f"{counted(rounds, 'round')}\n"
         f"{environment.python}, {environment.cores_in_reach} cores, {environment.system}, "
         f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(run.began))}"
     )

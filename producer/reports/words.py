@@ -54,6 +54,11 @@ def percent(value: float) -> str:
     return f"{min(100 * value, 99.9):.1f} %" if 0.995 <= value < 1 else f"{100 * value:.0f} %"
 
 
+def counted(number: int, noun: str) -> str:
+    """Write a number of things: `1 call`, `2,000 calls`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def listed(words: list[str]) -> str:
     """Write a list as a sentence has it: `a, b and c`."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -20,6 +20,8 @@ from processes_for_tests import left
 
 from producer import cli
 from producer.measurement.run import load
+from producer.models import MODELS
+from worker.workloads import WORKLOADS
 
 BOUND = 30  # seconds that nothing here comes near
 
@@ -111,6 +113,11 @@ def refusal(here: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]
 # help and completion
 
 
+@pytest.mark.parametrize("arguments", [[], ["cluster"]])
+def test_without_a_command_the_help_is_shown(refusal: Callable[..., str], arguments: list[str]) -> None:
+    assert refusal(*arguments).startswith("Usage: producer")
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["compare", "--help"], ["run", "-h"], ["cluster", "up", "-h"]]
 )
@@ -119,6 +126,12 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str], arguments: list[s
     said = capsys.readouterr().out
     assert "Example" in said
     assert "producer " in said
+
+
+def test_the_help_of_compare_names_all_workloads_and_models(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli._run(["compare", "--help"]) == 0
+    words = re.split(r"[\s,.]+", capsys.readouterr().out)
+    assert {*WORKLOADS, *MODELS} <= set(words)
 
 
 def test_the_version_is_there() -> None:
@@ -435,10 +448,30 @@ def test_ctrl_c_ends_compare_with_a_report_of_what_there_was(here: Path, functio
     )
     assert done.returncode == 130
     assert "interrupted: this is what there was so far" in done.stderr
-    assert f"work:{function}: 1 calls" in done.stdout
+    assert f"work:{function}: 1 call, " in done.stdout
 
 
 def test_sigterm_ends_compare_though_the_call_runs_in_the_main_thread(here: Path) -> None:
     """What the signal raises must not be taken for what the call raised."""
     arguments = ("compare", "work:hold", "--inputs", "hold.jsonl", "--models", "sequential")
     assert stopped(here, signal.SIGTERM, *arguments).returncode == 143
+
+
+# a broker that the user named
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cluster status",
+        "compare noop --quick --models broker-queue",
+        "run work:square --inputs calls.jsonl --model broker-queue",
+    ],
+)
+def test_a_broker_that_is_not_there_is_told_at_once(
+    refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://:secret@127.0.0.1:1/0")
+    said = refusal(*command.split())
+    assert "the broker redis://***@127.0.0.1:1/0 can't be used: " in said
+    assert "secret" not in said

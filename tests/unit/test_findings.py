@@ -40,7 +40,9 @@ def test_a_speedup_within_noise_is_called_that() -> None:
 
 
 def test_sequential_can_be_the_fastest() -> None:
-    assert "Nothing was faster than sequential (4.00 s)." in compared(*pool("thread-pool", [5.0, 5.2, 4.8]))
+    found = compared(*pool("thread-pool", [5.0, 5.2, 4.8]))
+    assert "Nothing was faster than sequential (4.00 s)." in found
+    assert "Its lead" not in found
 
 
 def test_one_round_has_no_interval_and_says_how_to_get_one() -> None:
@@ -99,11 +101,20 @@ def test_work_that_waits_is_bounded_by_the_calls_that_wait_at_once() -> None:
     services = [0.1] * 20
     legs = [
         leg("sequential", one_after_another(*services), cpu=0.01),
-        leg("event-loop", all_at_once(*[0.1] * 20), cpu=0.01),
+        leg("event-loop", all_at_once(*[0.1] * 20), at_once=20, cpu=0.01),
     ]
     found = text(run_of(*legs))
     assert "The work waits: sequential kept a core busy for 0 % of its time." in found
-    assert "20.0 with all of them, 4.00 with 4 workers. event-loop reached 100 % of that." in found
+    assert "20.0 with all of them, 4.00 with 4 workers. event-loop reached 100 % of its bound." in found
+
+
+def test_a_pool_is_held_to_the_bound_of_a_pool() -> None:
+    services = [0.1] * 20
+    legs = [
+        leg("sequential", one_after_another(*services), cpu=0.01),
+        leg("thread-pool", one_after_another(*[0.025] * 20), at_once=4, cpu=0.01),
+    ]
+    assert "thread-pool reached 100 % of its bound." in text(run_of(*legs))
 
 
 def test_calls_that_do_nothing_compare_overhead() -> None:
@@ -155,10 +166,15 @@ def test_the_gil_is_not_named_for_work_that_waits() -> None:
 
 def test_the_brokers_overhead_stands_beside_the_best_local_pools() -> None:
     found = compared(
-        *pool("thread-pool", [4.2] * 3), *pool("process-pool", [1.2] * 3), *pool("broker-queue", [3.0] * 3)
+        *pool("thread-pool", [4.2] * 3), *pool("process-pool", [2.4] * 3), *pool("broker-queue", [3.0] * 3)
     )
     assert "Overhead per call: broker-queue 500 ms, against " in found
     assert "on process-pool, the best local pool." in found
+
+
+def test_an_overhead_below_zero_is_noise_and_makes_no_sentence() -> None:
+    found = compared(*pool("process-pool", [0.9] * 3), *pool("broker-queue", [3.0] * 3))
+    assert "Overhead per call" not in found
 
 
 def test_start_up_is_told_where_it_is_long_enough_to_matter() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.measurement.summary import Interval
-from producer.reports.words import NONE, digits, interval, listed, megabytes, percent, seconds, span
+from producer.reports.words import NONE, counted, digits, interval, listed, megabytes, percent, seconds, span
 
 UNITS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
 
@@ -105,6 +105,10 @@ def test_an_interval_without_bounds_is_a_dash() -> None:
 
 def test_bytes_are_written_in_megabytes() -> None:
     assert megabytes(1_234_567_890) == "1,235 MB"
+
+
+def test_one_thing_is_written_in_the_singular() -> None:
+    assert [counted(number, "call") for number in (1, 2, 2_000)] == ["1 call", "2 calls", "2,000 calls"]
 
 
 @pytest.mark.parametrize(
