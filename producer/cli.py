@@ -493,7 +493,6 @@ def break_even_command(
         sys.exit(INTERRUPTED)
 
 
-@cli.group(cls=_Group)
 @cli.group(cls=_Group, short_help="Start a cluster on this machine, or look at one.")
 def cluster() -> None:
     """Start a cluster on this machine, or look at one."""
