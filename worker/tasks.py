@@ -50,6 +50,9 @@ class _Request(Request):
         return super().on_failure(exc_info, *args, **kwargs)
 
 
+_TOO_LONG = "the call ran longer than its time limit"
+
+
 class _Pool:
     """What a process keeps between batches."""
 
@@ -219,14 +222,17 @@ def _run(function: Any, arguments: bytes) -> PackedOutcome:
         args, kwargs = _load_arguments(arguments)
         value = function(*args, **kwargs)
     except SoftTimeLimitExceeded:
-        return _raised(TimeoutError("the call ran longer than its time limit"))
+        return _raised(TimeoutError(_TOO_LONG))
     except BaseException as error:
         return _raised(error)
     try:
         return (RETURNED, wire.dumps(value))
-    except Exception as error:
+    except SoftTimeLimitExceeded:
+        return _raised(TimeoutError(_TOO_LONG))
+    except BaseException as error:
         problem = wire.CallError(
-            f"the result, of type {type(value).__qualname__}, can't be pickled: {error}; return plain data"
+            f"the result, of type {type(value).__qualname__}, can't be pickled: {wire.text_of(error)}; "
+            "return plain data"
         )
         problem.__cause__ = error
         return _raised(problem)
@@ -235,9 +241,11 @@ def _run(function: Any, arguments: bytes) -> PackedOutcome:
 def _load_arguments(data: bytes) -> Any:
     try:
         return pickle.loads(data)
+    except SoftTimeLimitExceeded:
+        raise
     except Exception as error:
         raise wire.CallError(
-            f"this worker can't load the arguments: {type(error).__name__}: {error}; "
+            f"this worker can't load the arguments: {type(error).__name__}: {wire.text_of(error)}; "
             "give the workers the same code and the same versions of libraries"
         ) from error
 
