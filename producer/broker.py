@@ -7,7 +7,7 @@ import os
 import re
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
 import redis
@@ -140,7 +140,7 @@ def present(client: redis.Redis, queue: str) -> list[Worker]:
         redis.RedisError: the broker does not answer, or refuses.
     """
     members: set[Any] = client.smembers(keys.workers(queue))
-    names = sorted(name.decode() for name in members)
+    names = sorted(name.decode(errors="replace") for name in members)
     if not names:
         return []
     found = []
@@ -149,7 +149,21 @@ def present(client: redis.Redis, queue: str) -> list[Worker]:
             client.srem(keys.workers(queue), name)
             continue
         try:
-            found.append(Worker(**json.loads(text)))
-        except (TypeError, ValueError):  # of a version that tells other things
+            found.append(_read(text))
+        except (TypeError, ValueError, RecursionError):  # of a version that tells other things
             found.append(Worker(name, "?", 0, 0, "?", -1, "?", 0.0))
     return found
+
+
+def _read(text: bytes | str) -> Worker:
+    """Return the worker that a presence key describes.
+
+    Raises:
+        TypeError, ValueError, RecursionError: it describes none.
+    """
+    worker = Worker(**json.loads(text))
+    for name, kind in get_type_hints(Worker).items():
+        value = getattr(worker, name)
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise TypeError(f"{name} is {value!r}")
+    return worker
