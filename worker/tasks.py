@@ -16,6 +16,7 @@ process is found out, and fails alone.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import pickle
 import threading
@@ -230,9 +231,13 @@ def _run(function: Any, arguments: bytes) -> PackedOutcome:
     except SoftTimeLimitExceeded:
         return _raised(TimeoutError(_TOO_LONG))
     except BaseException as error:
+        advice = "return plain data"
+        if inspect.iscoroutine(value):
+            value.close()  # it was never awaited, and need not be
+            advice = "the function is async: submit one that runs it with asyncio.run"
         problem = wire.CallError(
             f"the result, of type {type(value).__qualname__}, can't be pickled: {wire.text_of(error)}; "
-            "return plain data"
+            f"{advice}"
         )
         problem.__cause__ = error
         return _raised(problem)
