@@ -47,7 +47,7 @@ class Counter:
     def __call__(self, value: int) -> int:
         return self.start + value
 
-    class Inner:
+    class Inner:  # noqa: D106 - of a test
         @staticmethod
         def thrice(value: int) -> int:
             return 3 * value
@@ -200,12 +200,12 @@ def test_a_function_that_goes_by_value_without_code_fits_every_python() -> None:
 
 @pytest.mark.parametrize("reference", ["no_such_module:f", "math:no_such_function", "worker:", ":f", "x"])
 def test_a_reference_that_leads_nowhere_says_what_to_do(reference: str) -> None:
-    with pytest.raises(CallError, match="can't import .*give the workers the same code"):
+    with pytest.raises(CallError, match=r"can't import .*give the workers the same code"):
         wire.unpack_function((reference,))
 
 
 def test_a_function_that_can_not_be_loaded_says_what_to_do() -> None:
-    with pytest.raises(CallError, match="can't load f: .*the same code and libraries"):
+    with pytest.raises(CallError, match=r"can't load f: .*the same code and libraries"):
         wire.unpack_function(("f", None, b"no pickle"))
 
 
