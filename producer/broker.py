@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
 import redis
@@ -64,7 +65,10 @@ def connect(url: str, **options: Any) -> redis.Redis:
     Raises:
         BrokerUnavailableError: the URL is not one of Redis.
     """
-    scheme = urlsplit(url).scheme
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError as error:
+        raise _malformed(url, error) from None
     if scheme not in ("redis", "rediss", "redis+socket", "unix"):
         raise BrokerUnavailableError(
             f"the broker {shown(url)} is not Redis: its URL has to begin with redis:// or rediss://"
@@ -83,7 +87,14 @@ def connect(url: str, **options: Any) -> redis.Redis:
     try:
         return redis.Redis.from_url(url, **settings)
     except ValueError as error:
-        raise BrokerUnavailableError(f"the broker's URL {shown(url)} can't be used: {error}") from error
+        raise _malformed(url, error) from None
+
+
+def _malformed(url: str, error: ValueError) -> BrokerUnavailableError:
+    # What the parser says may quote a part of a password that it took for something else.
+    hidden = shown(url)
+    reason = error if hidden == url else "it is malformed; special characters in a password have to be quoted"
+    return BrokerUnavailableError(f"the broker's URL {hidden} can't be used: {reason}")
 
 
 def unavailable(url: str, error: BaseException) -> BrokerUnavailableError:
@@ -95,11 +106,12 @@ def unavailable(url: str, error: BaseException) -> BrokerUnavailableError:
 
 
 def shown(url: str) -> str:
-    """Return `url` as it may be shown: without its password."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]).geturl()
+    """Return `url` as it may be shown: without its password, also where that makes the URL malformed."""
+    credentials, at, rest = url.rpartition("@")
+    if at:
+        scheme, separator, _ = credentials.partition("://")
+        url = f"{scheme}{separator}***@{rest}" if separator else f"***@{rest}"
+    return re.sub("(?i)(password=)[^&]*", r"\1***", url)
 
 
 def workers(url: str, queue: str | None = None) -> list[Worker]:
@@ -128,7 +140,7 @@ def present(client: redis.Redis, queue: str) -> list[Worker]:
         redis.RedisError: the broker does not answer, or refuses.
     """
     members: set[Any] = client.smembers(keys.workers(queue))
-    names = sorted(name.decode() for name in members)
+    names = sorted(name.decode(errors="replace") for name in members)
     if not names:
         return []
     found = []
@@ -137,7 +149,21 @@ def present(client: redis.Redis, queue: str) -> list[Worker]:
             client.srem(keys.workers(queue), name)
             continue
         try:
-            found.append(Worker(**json.loads(text)))
-        except (TypeError, ValueError):  # of a version that tells other things
+            found.append(_read(text))
+        except (TypeError, ValueError, RecursionError):  # of a version that tells other things
             found.append(Worker(name, "?", 0, 0, "?", -1, "?", 0.0))
     return found
+
+
+def _read(text: bytes | str) -> Worker:
+    """Return the worker that a presence key describes.
+
+    Raises:
+        TypeError, ValueError, RecursionError: it describes none.
+    """
+    worker = Worker(**json.loads(text))
+    for name, kind in get_type_hints(Worker).items():
+        value = getattr(worker, name)
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise TypeError(f"{name} is {value!r}")
+    return worker

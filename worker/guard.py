@@ -20,13 +20,15 @@ import time
 from typing import Any
 
 from celery.worker.consumer import Consumer as CeleryConsumer
+from kombu import pidbox
 from kombu.asynchronous import get_event_loop
 from kombu.transport import virtual
 from kombu.transport.redis import Channel as RedisChannel
 from kombu.transport.redis import Empty
 from kombu.transport.redis import QoS as RedisQoS
 from kombu.transport.redis import Transport as RedisTransport
-from kombu.utils.json import dumps
+from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import dumps, loads
 from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
@@ -44,6 +46,8 @@ SETTLE = 0.01
 EVENTS = 0.25
 #: Events that wait at most.
 MOST_EVENTS = 1_000
+#: Bytes that a name in an envelope may have.
+LONGEST = 500
 #: Seconds between two tries where the broker's memory is full.
 FULL = 0.2
 
@@ -117,6 +121,17 @@ class Channel(RedisChannel):
 
     QoS = QoS
 
+    def _handle_message(self, client: Any, r: Any) -> Any:
+        """Return what was published; nothing where it can't be read, which Kombu would log whole."""
+        payload = super()._handle_message(client, r)
+        if bytes_to_str(payload["type"]).endswith("message"):
+            try:
+                loads(bytes_to_str(payload["data"]))
+            except Exception:
+                refusals.refuse("it is not JSON")
+                return {**payload, "data": None}
+        return payload
+
     def _brpop_read(self, **options: Any) -> Any:
         self.connection.delivering = False
         try:
@@ -138,36 +153,75 @@ class Transport(RedisTransport):
 
     def _deliver(self, message: Any, queue: Any) -> None:
         self.delivering = True
-        if _is_envelope(message):
-            super()._deliver(message, queue)
-        else:
+        envelope = _envelope(message)
+        if envelope is None:
             refusals.refuse("it is no envelope of Kombu's")
+        else:
+            super()._deliver(envelope, queue)
 
 
-def _is_envelope(message: Any) -> bool:
+def _envelope(message: Any) -> dict[str, Any] | None:
+    """Return a message's envelope, made anew; None if it is none.
+
+    Nothing of it is signed but the body, and Kombu and Celery do what it says: they decompress the body,
+    compute with what should be a number, send to Redis what should be text. So only what they need is kept,
+    where it has the right form.
+    """
     try:
-        properties = message["properties"]
-        return (
-            isinstance(properties["delivery_tag"], str)
-            and isinstance(properties["delivery_info"]["exchange"], str)
-            and isinstance(properties["delivery_info"]["routing_key"], str)
+        properties, headers = message["properties"], message["headers"]
+        delivery = properties["delivery_info"]
+        if not (
+            _is_name(properties["delivery_tag"])
+            and _is_name(delivery["exchange"])
+            and _is_name(delivery["routing_key"])
             and properties.get("body_encoding") == "base64"
-            and isinstance(message["headers"], dict)
+            and isinstance(headers, dict)
             and isinstance(message["body"], str)
             and binascii.a2b_base64(message["body"]) is not None
-        )
+        ):
+            return None
+        return {
+            "body": message["body"],
+            "content-type": _text(message.get("content-type")),
+            "content-encoding": _text(message.get("content-encoding")),
+            "headers": (_headers(headers) or {}) if "task" in headers else _plain(headers),
+            "properties": {
+                "body_encoding": "base64",
+                "delivery_mode": 2,
+                "delivery_tag": properties["delivery_tag"],
+                "delivery_info": {
+                    "exchange": delivery["exchange"],
+                    "routing_key": delivery["routing_key"],
+                    "redelivered": delivery.get("redelivered") is True,
+                },
+                "priority": 0,
+            },
+        }
     except (KeyError, TypeError, ValueError, AttributeError):
-        return False
+        return None
+
+
+def _is_name(given: object) -> bool:
+    return isinstance(given, str) and len(given.encode()) <= LONGEST  # a lone surrogate is a ValueError
+
+
+def _text(given: object) -> str:
+    return given.encode(errors="replace").decode()[:LONGEST] if isinstance(given, str) else ""
+
+
+def _plain(headers: dict[str, Any]) -> dict[str, Any]:
+    """Return the headers of a remote control command: those that are numbers or short texts."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if name != "compression" and (type(value) in (int, float, bool) or _is_name(value))
+    }
 
 
 def _headers(given: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the headers of a message for `run_calls`, made anew; None if it is not for that.
-
-    Headers are not signed, and Celery does what they say: so nothing of them is kept but what a producer
-    of ours sets, where it has the right form.
-    """
+    """Return the headers of a message for `run_calls`, made anew; None if it is not for that."""
     batch_id, limits = given.get("id"), given.get("timelimit")
-    if given.get("task") != wire.TASK or not isinstance(batch_id, str):
+    if given.get("task") != wire.TASK or not _is_name(batch_id):
         return None
     if not (
         isinstance(limits, list)
@@ -175,7 +229,28 @@ def _headers(given: dict[str, Any]) -> dict[str, Any] | None:
         and all(limit is None or (type(limit) in (int, float) and 0 < limit < 1e9) for limit in limits)
     ):
         limits = [None, None]
-    return wire.headers(batch_id, limits, str(given.get("argsrepr"))[:200], str(given.get("origin"))[:200])
+    return wire.headers(
+        str(batch_id), limits, _text(given.get("argsrepr"))[:200], _text(given.get("origin"))[:200]
+    )
+
+
+def _is_batch(payload: Any, batch_id: str) -> bool:
+    """Tell whether a signed body is that of the batch: replies and commands are signed with the same key."""
+    match payload:
+        case (args, {**kwargs}, {**embed}) if not kwargs and not embed:
+            return isinstance(args, tuple) and len(args) == 4 and args[0] == batch_id
+    return False
+
+
+class Node(pidbox.Node):
+    """What remote control commands are delivered to, but for bodies that are none."""
+
+    def handle_message(self, body: Any, message: Any = None) -> Any:
+        """Do what a command says."""
+        if isinstance(body, dict):
+            return super().handle_message(body, message)
+        refusals.refuse("it is no remote control command")
+        return None
 
 
 class Consumer(CeleryConsumer):
@@ -184,25 +259,34 @@ class Consumer(CeleryConsumer):
     _events_due: Any = None
     _ledger_of: tuple[Any, Ledger] | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["app"].control.mailbox.node_cls = Node
+        # Gossip listens to other workers' events, which are not signed, and ends the worker over a bad one.
+        super().__init__(*args, **{**kwargs, "without_gossip": True})
+
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
         """Return what is called with each message."""
         handle = super().create_task_handler(*args, **kwargs)
         key = load_key()
 
         def check_and_handle(message: Any) -> None:
-            headers = _headers(message.headers)
-            if headers is None:
+            if message.headers.get("task") != wire.TASK:
                 self.refuse(message, f"it is not for {wire.TASK}")
             elif message.content_type != CONTENT_TYPE or not isinstance(message.body, bytes):
                 self.refuse(message, "it is not signed")
             else:
                 try:
                     key.verify(message.body)
+                    payload = message.payload  # it is kept there: Celery does not unpickle it again
                 except SignatureError as error:
                     self.refuse(message, str(error))
+                except Exception:
+                    self.refuse(message, "it is signed, and can't be read")
                 else:
-                    message.headers = headers
-                    self.claim(message, handle)
+                    if _is_batch(payload, message.headers["id"]):
+                        self.claim(message, handle)
+                    else:
+                        self.refuse(message, "its body is not that of the batch that it claims to be")
 
         return check_and_handle
 

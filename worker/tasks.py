@@ -16,6 +16,7 @@ process is found out, and fails alone.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import pickle
 import threading
@@ -48,6 +49,9 @@ class _Request(Request):
             except Exception as problem:  # the broker is away: the message comes back in any case
                 logger.warning("can't note that a process died under %s: %s", self.id, problem)
         return super().on_failure(exc_info, *args, **kwargs)
+
+
+_TOO_LONG = "the call ran longer than its time limit"
 
 
 class _Pool:
@@ -219,14 +223,21 @@ def _run(function: Any, arguments: bytes) -> PackedOutcome:
         args, kwargs = _load_arguments(arguments)
         value = function(*args, **kwargs)
     except SoftTimeLimitExceeded:
-        return _raised(TimeoutError("the call ran longer than its time limit"))
+        return _raised(TimeoutError(_TOO_LONG))
     except BaseException as error:
         return _raised(error)
     try:
         return (RETURNED, wire.dumps(value))
-    except Exception as error:
+    except SoftTimeLimitExceeded:
+        return _raised(TimeoutError(_TOO_LONG))
+    except BaseException as error:
+        advice = "return plain data"
+        if inspect.iscoroutine(value):
+            value.close()  # it was never awaited, and need not be
+            advice = "the function is async: submit one that runs it with asyncio.run"
         problem = wire.CallError(
-            f"the result, of type {type(value).__qualname__}, can't be pickled: {error}; return plain data"
+            f"the result, of type {type(value).__qualname__}, can't be pickled: {wire.text_of(error)}; "
+            f"{advice}"
         )
         problem.__cause__ = error
         return _raised(problem)
@@ -235,9 +246,11 @@ def _run(function: Any, arguments: bytes) -> PackedOutcome:
 def _load_arguments(data: bytes) -> Any:
     try:
         return pickle.loads(data)
+    except SoftTimeLimitExceeded:
+        raise
     except Exception as error:
         raise wire.CallError(
-            f"this worker can't load the arguments: {type(error).__name__}: {error}; "
+            f"this worker can't load the arguments: {type(error).__name__}: {wire.text_of(error)}; "
             "give the workers the same code and the same versions of libraries"
         ) from error
 

@@ -242,11 +242,23 @@ def pack_error(error: BaseException) -> bytes:
     """Pickle an exception such that it can be read again; what can't becomes a CallError that says so."""
     try:
         data = dumps(error)
-        pickle.loads(data)  # some exceptions pickle well and fail only here
-    except Exception as problem:
-        data = dumps(CallError(f"{type(error).__qualname__}: {error} (can't be pickled: {_line(problem)})"))
-    return data
+        # Some exceptions pickle well and fail only here, or turn into something else.
+        if isinstance(pickle.loads(data), BaseException):
+            return data
+        raise TypeError("what is unpickled is no exception")  # noqa: TRY301
+    except BaseException as problem:
+        return dumps(
+            CallError(f"{type(error).__qualname__}: {text_of(error)} (can't be pickled: {_line(problem)})")
+        )
+
+
+def text_of(error: BaseException) -> str:
+    """Return an exception's message, also where it raises one itself."""
+    try:
+        return str(error)
+    except BaseException:
+        return "<its message can't be had>"
 
 
 def _line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    return f"{type(error).__name__}: {text_of(error)}".splitlines()[0]

@@ -62,6 +62,8 @@ ALIVE = 15
 #: Seconds between two such signs, between two looks at who is there, and between two looks for replies that
 #: the subscription may have missed.
 RENEW, LOOK, FETCH = 4.0, 2.0, 5.0
+#: Seconds between two lines in the log about replies that were dropped, however many there are.
+QUIET = 10.0
 #: Seconds between two rounds of the watch.
 ROUND = 1.0
 #: Replies that are deleted from the broker together.
@@ -103,6 +105,8 @@ class Dispatcher:
         self.max_pending = max_pending
         self.duplicates = 0
         self.resent = 0
+        self.dropped = 0
+        self._told_dropped = -QUIET
         self.workers: list[Worker] = []
         self._key = key
         self._batch_size, self._max_workers = batch, max_workers
@@ -308,7 +312,7 @@ class Dispatcher:
                 continue
             try:
                 name = cargo.pack(future)
-            except Exception as error:
+            except BaseException as error:  # whatever it is, it ends this call and not the thread
                 self._queue.popleft()
                 self._refuse(future, error)
                 continue
@@ -320,12 +324,16 @@ class Dispatcher:
             cargo.load(self._queue.popleft(), expected)
         return self._register(cargo) if cargo.futures else None
 
-    def _refuse(self, future: CallFuture, error: Exception) -> None:
+    def _refuse(self, future: CallFuture, error: BaseException) -> None:
         """Fail a call that can't be sent."""
         with self._lock:
             if future.withdrawn:
                 return
             future.withdrawn = True  # whoever cancels it now is too late
+        error.add_note(
+            "The call was not sent: its function or one of its arguments can't be pickled. Pass plain data "
+            "and open what can't be pickled (locks, files, connections) in the function itself."
+        )
         future.set_exception(error)
         future.forget()
         self._ended(1)
@@ -416,13 +424,14 @@ class Dispatcher:
 
     def _hear(self, message: dict[str, Any]) -> None:
         if message["type"] == "pmessage":
-            batch_id = message["channel"].decode().removeprefix(keys.RESULT_PREFIX)
+            batch_id = message["channel"].decode(errors="replace").removeprefix(keys.RESULT_PREFIX)
             self._take(batch_id, message["data"])
         elif message["type"] == "message":
             match message["data"].decode(errors="replace").split():
                 case ["started", batch_id]:
                     self._note_started(batch_id)
-                case ["back", batch_id, index] if index.isdigit():
+                # News are not signed: the worst that a forged one does is to have calls run twice.
+                case ["back", batch_id, index] if index.isdecimal() and len(index) < 10:
                     self._take_back(batch_id, int(index))
 
     def _note_started(self, batch_id: str) -> None:
@@ -459,13 +468,14 @@ class Dispatcher:
         try:
             meta = self._key.loads(payload)
         except SignatureError as error:
-            logger.warning("dropped a reply: %s", error)
+            self._drop(str(error))
             return
         except Exception as error:
             # Ours, but it can't be read: the workers run other code than we do.
             meta = {"status": "FAILURE", "result": error, "task_id": batch_id}
-        if meta.get("task_id") != batch_id:
-            logger.warning("dropped a reply under another name than its own")
+        # Signed, but perhaps for another purpose, or for another batch.
+        if not isinstance(meta, dict) or meta.get("task_id") != batch_id:
+            self._drop("under another name than its own")
             return
         with self._lock:
             batch = self._flying.get(batch_id)
@@ -500,6 +510,14 @@ class Dispatcher:
         self._ended(ended)
         if len(self._read) >= CLOSE_TOGETHER:
             self._close_read()
+
+    def _drop(self, why: str) -> None:
+        """Count a reply that is none of ours, and tell so now and then."""
+        self.dropped += 1
+        now = time.monotonic()
+        if now - self._told_dropped >= QUIET:
+            self._told_dropped = now
+            logger.warning("dropped a reply: %s (%d dropped since the start)", why, self.dropped)
 
     def _fetch(self) -> None:
         """Take the replies that are there and were not heard of.

@@ -72,16 +72,19 @@ def resolve(future: CallFuture, outcome: wire.PackedOutcome) -> None:
         case (wire.RETURNED, data):
             try:
                 value = pickle.loads(data)
-            except Exception as error:
+            except BaseException as error:  # whatever it is, it ends this call and not the thread
                 quietly(future.set_exception, _unreadable("result", error))
             else:
                 quietly(future.set_result, value)
         case (wire.RAISED, data, text):
+            cause = wire.RemoteTraceback(text)
             try:
                 raised = pickle.loads(data)
-            except Exception as problem:
+                # Not `raised.__cause__ = cause`: the exception's class may forbid attributes to be set.
+                BaseException.__setattr__(raised, "__cause__", cause)
+            except BaseException as problem:
                 raised = _unreadable("exception", problem)
-            raised.__cause__ = wire.RemoteTraceback(text)
+                raised.__cause__ = cause
             quietly(future.set_exception, raised)
         case (wire.LOST, cause):
             quietly(
@@ -90,25 +93,34 @@ def resolve(future: CallFuture, outcome: wire.PackedOutcome) -> None:
             )
         case (wire.CANCELLED,):
             future.drop()
-        case (_, BaseException() as failure):
+        case (_, failure):
             quietly(future.set_exception, _failure(failure, future))
+        case _:
+            quietly(future.set_exception, CallError("the worker's reply can't be understood"))
 
 
-def _unreadable(what: str, error: Exception) -> CallError:
+def _unreadable(what: str, error: BaseException) -> CallError:
     made = CallError(
-        f"the {what} can't be read here: {type(error).__name__}: {error}; it needs the same code and the "
-        "same versions of libraries as on the worker"
+        f"the {what} can't be read here: {type(error).__name__}: {wire.text_of(error)}; it needs the same "
+        "code and the same versions of libraries as on the worker"
     )
     made.__cause__ = error
     return made
 
 
-def _failure(error: BaseException, future: CallFuture) -> BaseException:
-    """Return what a call raises whose whole message failed: Celery's word for it, or ours."""
-    if type(error).__name__ in ("TimeLimitExceeded", "SoftTimeLimitExceeded"):
-        return TimeoutError(f"the call ran longer than its time limit of {future.limit:g} s")
-    made = CallError(f"the worker could not run the call: {type(error).__name__}: {error}")
-    made.__cause__ = error
+def _failure(failure: object, future: CallFuture) -> BaseException:
+    """Return what a call raises whose whole message failed: an exception, or what Celery makes of one."""
+    match failure:
+        case {"exc_type": name, "exc_message": message}:
+            text = " ".join(map(str, message)) if isinstance(message, list | tuple) else str(message)
+        case _:
+            name, text = type(failure).__name__, str(failure)
+    if name in ("TimeLimitExceeded", "SoftTimeLimitExceeded"):
+        limit = "" if future.limit is None else f" of {future.limit:g} s"
+        return TimeoutError(f"the call ran longer than its time limit{limit}")
+    made = CallError(f"the worker could not run the call: {name}: {text}")
+    if isinstance(failure, BaseException):
+        made.__cause__ = failure
     return made
 
 

@@ -62,3 +62,15 @@ async def hold_async(gate: str, bound: float = 20.0) -> str:
 
 async def given_async(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return args, kwargs
+
+
+def touch(path: str) -> str:
+    """Leave a trace of having run."""
+    Path(path).touch()
+    return path
+
+
+def append(path: str, text: str) -> None:
+    """Leave a trace of each run."""
+    with Path(path).open("a") as file:
+        file.write(text)
