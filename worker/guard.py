@@ -99,10 +99,13 @@ class Transport(RedisTransport):
 
     def _deliver(self, message: Any, queue: Any) -> None:
         self.delivering = True
-        if _is_envelope(message):
-            super()._deliver(message, queue)
-        else:
+        if not _is_envelope(message):
             refusals.refuse("it is no envelope of Kombu's")
+        elif queue in self._callbacks:
+            super()._deliver(message, queue)
+        else:  # this worker takes no more (worker.stop): another one has it next
+            with self.channels[0].conn_or_acquire() as redis:
+                redis.rpush(queue, dumps(message))
 
 
 def _is_envelope(message: Any) -> bool:
