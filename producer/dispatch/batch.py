@@ -18,19 +18,21 @@ class Batch:
         id: of the message.
         futures: of its calls, in order.
         names: of its functions, in the order of the reply's `busy`.
-        message: makes a copy of the message, with a delivery tag of its own.
+        copy: how often it was sent again.
+        message: makes the message; each copy has a delivery tag of its own.
         sent: when, on the monotonic clock; infinite before.
         started: when a worker began it; None before.
         kept: how many of its calls it still has: the others were handed back.
-        queue_passed: since when the broker's queue has been seen empty without it having been begun.
+        queue_passed: since when it is known not to wait in the broker's queue, without having been begun.
     """
 
-    __slots__ = ("futures", "id", "kept", "message", "names", "queue_passed", "sent", "started")
+    __slots__ = ("copy", "futures", "id", "kept", "message", "names", "queue_passed", "sent", "started")
 
     def __init__(self, batch_id: str, futures: list[CallFuture], names: list[str]) -> None:
         self.id = batch_id
         self.futures = futures
         self.names = names
+        self.copy = 0
         self.message: Callable[[], bytes] = bytes
         self.sent = math.inf
         self.started: float | None = None
