@@ -72,6 +72,13 @@ class QoS(RedisQoS):
         """Note in memory that a message was delivered."""
         virtual.QoS.append(self, message, delivery_tag)
 
+    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
+        """Give back messages whose lease ran out; where the broker's memory is full, that has to wait."""
+        try:
+            super().restore_visible(*args, **kwargs)
+        except self.channel.ResponseError as error:
+            logger.debug("can't look for leases that ran out: %s", error)
+
 
 class Channel(RedisChannel):
     """Kombu's channel, but for an item of the queue that is not JSON: it is refused, and not raised."""
