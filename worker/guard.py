@@ -102,6 +102,8 @@ class Transport(RedisTransport):
     """Kombu's Redis transport, but for JSON that is no envelope: it is refused, and not raised."""
 
     Channel = Channel
+    # A worker that (re)connects while the broker's memory is full tries again, as if the broker were away.
+    connection_errors = (*RedisTransport.connection_errors, OutOfMemoryError)
     delivering = False
 
     def _deliver(self, message: Any, queue: Any) -> None:

@@ -132,12 +132,13 @@ def test_a_full_broker_holds_everything_up_and_loses_nothing(rig: Rig) -> None:
     gate.touch()
     calls += [executor.submit(faulty_calls.step, rig.runs.path, n) for n in range(2, 40)]
     until(lambda: "can't renew the lease" in worker.log(), "the worker to tell of it")
-    lasts(2)  # two leases
+    late = rig.worker(1, lease=1, wait=False)  # one that starts meanwhile waits, too
+    until(lambda: "OutOfMemoryError" in late.log(), "the second worker to try")
     assert not any(call.done() for call in calls)
     assert executor._dispatcher._failing_since is not None
     rig.broker.client.config_set("maxmemory", 0)
     assert [call.result(BOUND) for call in calls] == list(range(40))
-    assert worker.process.poll() is None
+    rig.wait_present(worker, late)
     until(rig.broker.settled, "the messages to be settled")
 
 
