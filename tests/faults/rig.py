@@ -140,7 +140,7 @@ class WorkerProcess:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self.process.wait()
-        psutil.wait_procs(family, timeout=5)
+        until(lambda: not any(map(_lives, family)), "the worker to die")
 
 
 class Rig:
@@ -226,6 +226,13 @@ class Rig:
         self._stack.close()
         self.broker.kill()
         self.broker.client.close()
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _end(process: subprocess.Popen[str]) -> None:
