@@ -116,16 +116,17 @@ def report(run: Run, console: Console) -> None:
         say(Text(_LEGEND, style="dim"))
         say()
         for sentence in findings(run):
-            say(_bullet(Text(sentence)))
+            say(bullet(Text(sentence)))
     for note in run.notes:
-        say(_bullet(Text(note, style="dim")))
+        say(bullet(Text(note, style="dim")))
     for problem in run.problems[:_MOST_PROBLEMS]:
         say(Text(f"WRONG: {problem.model}: {problem.call} {problem.what}", style="red"))
     if len(run.problems) > _MOST_PROBLEMS:
         say(Text(f"and {len(run.problems) - _MOST_PROBLEMS} more like these", style="red"))
 
 
-def _bullet(text: Text) -> Table:
+def bullet(text: Text) -> Table:
+    """Return a line with a bullet, whose further lines are indented."""
     row = Table.grid(padding=(0, 1))
     row.add_row("•", text)
     return row
