@@ -39,7 +39,7 @@ class Lines:
     def begins(self, name: str, plan: Plan) -> None:
         """Say which drill begins."""
         self._kills = 0
-        self._say(f"{name}: {plan.calls} calls of {seconds(plan.seconds)}, {plan.kills} kills")
+        self._say(f"{name}: {plan.calls} calls of {seconds(plan.seconds)}, {_kills(plan.kills)}")
 
     def goes_on(self, delivered: int, kills: int) -> None:
         """Say that a worker was killed."""
@@ -115,7 +115,7 @@ def findings(plan: Plan, drills: Sequence[Drill]) -> list[str]:
             twice = "none of which ran" if not drill.twice else f"{drill.twice} of which ran"
             sentences.append(
                 f"{drill.name}: all {drill.calls} results came, {twice} to its end twice; the {drill.cut} "
-                f"calls that {drill.kills} kills cut short were delivered {seconds(drill.mean or 0)} after "
+                f"calls that {_kills(drill.kills)} cut short were delivered {seconds(drill.mean or 0)} after "
                 f"the kill on average, {seconds(max(drill.recoveries))} at most."
             )
     late = [drill.name for drill in drills if drill.lost and drill.name != OURS]
@@ -126,6 +126,10 @@ def findings(plan: Plan, drills: Sequence[Drill]) -> list[str]:
             "with acks_late."
         )
     return sentences
+
+
+def _kills(number: int) -> str:
+    return "1 kill" if number == 1 else f"{number} kills"
 
 
 def report(plan: Plan, drills: Sequence[Drill], console: Console) -> None:
