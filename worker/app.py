@@ -20,7 +20,7 @@ from celery import Celery
 from kombu import Queue
 from kombu.transport import TRANSPORT_ALIASES
 
-from worker import lease, presence, signing, stop
+from worker import deaths, lease, presence, signing, stop
 
 #: Where the broker is looked for when nothing names one.
 DEFAULT_BROKER_URL = "redis://127.0.0.1:6379/0"
@@ -132,3 +132,4 @@ app.conf.update(
 app.steps["consumer"].add(lease.Lease)
 app.steps["consumer"].add(presence.Presence)
 app.steps["consumer"].add(stop.Stop)
+app.steps["consumer"].add(deaths.Deaths)
