@@ -560,10 +560,10 @@ class Dispatcher:
                     self._note_workers(found)
                     if found:
                         last_seen = now
+                    self._find_lost(now)
                 if now - fetched > FETCH:
                     fetched = now
                     self._fetch()
-                    self._find_lost(now)
                 self._close_read()
             except BROKEN as error:
                 self._break(error)
