@@ -51,7 +51,7 @@ class Plan:
     kills: int = 5
     workers: int = 2
     processes: int = 8
-    lease: float = 5.0
+    lease: float = 3.0
     bound: float = 20.0
 
     @property
