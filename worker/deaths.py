@@ -1,8 +1,8 @@
 """Deaths: a worker notices at once that one of its processes died.
 
-Celery is told by a pipe that closes with the process, and asks the system for the exit code. On a busy machine
-that is a moment too early, and then it asks again when its pool is looked after, each 5 s: so long the call
-that ran there stays with nobody, and a call that kills its process three times takes a quarter of a minute.
+Celery is told by a pipe that closes with the process, and asks the system for the exit code. That may be a
+moment too early, and then it asks again when its pool is looked after, each 5 s: so long the call that ran
+there stays with nobody, and a call that kills its process three times takes a quarter of a minute.
 """
 
 from __future__ import annotations
