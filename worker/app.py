@@ -20,7 +20,7 @@ from celery import Celery
 from kombu import Queue
 from kombu.transport import TRANSPORT_ALIASES
 
-from worker import lease, presence, signing
+from worker import deaths, lease, presence, signing, stop
 
 #: Where the broker is looked for when nothing names one.
 DEFAULT_BROKER_URL = "redis://127.0.0.1:6379/0"
@@ -120,8 +120,8 @@ app.conf.update(
     # None for all: how long a call may take is its sender's to say (with_options(time_limit=...)).
     task_time_limit=None,
     task_soft_time_limit=None,
-    # Stopped while busy (SIGTERM becomes SIGQUIT with REMAP_SIGTERM): running calls have this long
-    # to end; then they, like all that wait, go back to the queue at once.
+    # Stopped while busy (SIGTERM): running calls have this long to end; then they go back to the
+    # queue at once, as what waits has done before (worker/stop.py).
     worker_soft_shutdown_timeout=10.0,
     # --- housekeeping ---------------------------------------------------------------------------
     enable_utc=True,
@@ -131,3 +131,5 @@ app.conf.update(
 )
 app.steps["consumer"].add(lease.Lease)
 app.steps["consumer"].add(presence.Presence)
+app.steps["consumer"].add(stop.Stop)
+app.steps["consumer"].add(deaths.Deaths)

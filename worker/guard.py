@@ -115,6 +115,13 @@ class QoS(RedisQoS):
                     "can't acknowledge %d message(s), which will come again: %s", len(settled), error
                 )
 
+    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
+        """Give back messages whose lease ran out; where the broker's memory is full, that has to wait."""
+        try:
+            super().restore_visible(*args, **kwargs)
+        except self.channel.ResponseError as error:
+            logger.debug("can't look for leases that ran out: %s", error)
+
 
 class Channel(RedisChannel):
     """Kombu's channel, but for an item of the queue that is not JSON: it is refused, and not raised."""
@@ -149,6 +156,8 @@ class Transport(RedisTransport):
     """Kombu's Redis transport, but for JSON that is no envelope: it is refused, and not raised."""
 
     Channel = Channel
+    # A worker that (re)connects while the broker's memory is full tries again, as if the broker were away.
+    connection_errors = (*RedisTransport.connection_errors, OutOfMemoryError)
     delivering = False
 
     def _deliver(self, message: Any, queue: Any) -> None:
@@ -156,8 +165,11 @@ class Transport(RedisTransport):
         envelope = _envelope(message)
         if envelope is None:
             refusals.refuse("it is no envelope of Kombu's")
-        else:
+        elif queue in self._callbacks:
             super()._deliver(envelope, queue)
+        else:  # this worker takes no more (worker.stop): another one has it next
+            with self.channels[0].conn_or_acquire() as redis:
+                redis.rpush(queue, dumps(envelope))
 
 
 def _envelope(message: Any) -> dict[str, Any] | None:

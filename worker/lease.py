@@ -66,7 +66,7 @@ class Lease(bootsteps.StartStopStep):
         try:
             with channel.conn_or_acquire() as redis:
                 redis.zadd(channel.unacked_index_key, dict.fromkeys(tags, time.time()), xx=True)
-        except channel.connection_errors as error:
+        except (*channel.connection_errors, channel.ResponseError) as error:  # or its memory is full
             late = time.monotonic() - self._renewed
             log = logger.error if late > lease else logger.warning
             log("can't renew the lease on %d message(s), last renewed %.1f s ago: %s", len(tags), late, error)

@@ -23,6 +23,7 @@ import threading
 import traceback
 from typing import Any
 
+from billiard.common import terminate_handler_fired
 from celery import Task
 from celery.exceptions import Ignore, SoftTimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
@@ -43,7 +44,8 @@ class _Request(Request):
         error = exc_info.exception
         # Celery wraps an error with its traceback, and tells a SystemExit apart only in what it calls next.
         error = getattr(error, "exc", error)
-        if isinstance(error, WorkerLostError | SystemExit):
+        told_to_end = self._already_cancelled or self._already_revoked
+        if isinstance(error, WorkerLostError | SystemExit) and not told_to_end:
             try:
                 _ledger().crashed(self.id, str(error) or f"exit code {error.args!r}")
             except Exception as problem:  # the broker is away: the message comes back in any case
@@ -225,6 +227,8 @@ def _run(function: Any, arguments: bytes) -> PackedOutcome:
     except SoftTimeLimitExceeded:
         return _raised(TimeoutError(_TOO_LONG))
     except BaseException as error:
+        if terminate_handler_fired():  # this process was told to end: the call is not over, only here
+            raise
         return _raised(error)
     try:
         return (RETURNED, wire.dumps(value))

@@ -20,14 +20,16 @@ class Batch:
         body: of the message, signed.
         description: what Flower shows of it.
         slice: seconds after which its worker hands back the calls that have not begun.
+        copy: how often it was sent again.
         sent: when, on the monotonic clock; infinite before.
         started: when a worker began it; None before.
         kept: how many of its calls it still has: the others were handed back.
-        queue_passed: since when the broker's queue has been seen empty without it having been begun.
+        queue_passed: since when it is known not to wait in the broker's queue, without having been begun.
     """
 
     __slots__ = (
         "body",
+        "copy",
         "description",
         "futures",
         "id",
@@ -46,6 +48,7 @@ class Batch:
         self.body = b""
         self.description = ""
         self.slice = 0.0
+        self.copy = 0
         self.sent = math.inf
         self.started: float | None = None
         self.kept = len(futures)

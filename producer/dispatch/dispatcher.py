@@ -116,7 +116,6 @@ class Dispatcher:
         self._redis = broker.connect(url)
         self._ledger = Ledger(self._redis)
         self._numbers = itertools.count()
-        self._tags = itertools.count()
 
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)  # the sender waits for it
@@ -131,7 +130,6 @@ class Dispatcher:
         self._broken: BaseException | None = None
         self._over = threading.Event()
         self._subscribed = threading.Event()
-        self._resubscribe = False
         self._renewed = -RENEW  # when the executor's key was last set
         self._forgotten = 0.0  # when the broker was found to have forgotten it; 0 if not
         self._fetched: set[str] = set()  # batches whose reply came by _fetch, before it was heard
@@ -359,7 +357,7 @@ class Dispatcher:
         return wire.envelope(
             batch.id,
             batch.body,
-            tag=f"{batch.id}.{next(self._tags)}",
+            tag=f"{batch.id}.{batch.copy}",
             queue=self.queue,
             description=batch.description,
             limits=(None, None) if limit is None else (limit + GRACE, limit),
@@ -406,15 +404,18 @@ class Dispatcher:
                 for _ in range(2):
                     if subscription.get_message(timeout=broker.TIMEOUT) is None:
                         raise redis.TimeoutError("no answer to SUBSCRIBE")
-                self._resubscribe = False
                 if self._subscribed.is_set():
+                    self._fetched.clear()  # they will not be heard any more
                     self._fetch()  # what was published while nobody listened
                 self._subscribed.set()
                 pause = 0.05
-                while not self._over.is_set() and not self._resubscribe:
+                while not self._over.is_set():
                     message = subscription.get_message(timeout=FETCH)
                     if message is not None:
                         self._hear(message)
+                    elif subscription.health_check_response_counter > 1:
+                        # redis-py asks, and takes no note of who does not answer.
+                        raise redis.TimeoutError("the subscription went dead without a word")
             except (redis.RedisError, OSError) as error:
                 logger.debug("subscription lost: %s", error)
                 self._over.wait(pause)
@@ -577,10 +578,10 @@ class Dispatcher:
                     self._note_workers(found)
                     if found:
                         last_seen = now
+                    self._find_lost(now)
                 if now - fetched > FETCH:
                     fetched = now
                     self._fetch()
-                    self._find_lost(now)
                 self._close_read()
             except BROKEN as error:
                 self._break(error)
@@ -618,25 +619,23 @@ class Dispatcher:
     def _find_lost(self, now: float) -> None:
         """Send again what was neither begun nor waits any more: its worker died with it in its hands.
 
-        Kombu takes a message from the queue with one command and notes that it has it with another. Between
-        the two a worker can die. A message that is noted comes back after one lease; so one that has not
-        been begun a lease and a half after the queue was empty is nowhere.
+        A worker takes a message from the queue with one command and claims it with another. Between the two
+        it can die. A message that is claimed comes back after one lease; so one that has not been begun a
+        lease and a half after it was not seen in the queue is nowhere.
         """
         with self._lock:
             unbegun = [b for b in self._flying.values() if b.started is None and now - b.sent > FETCH]
-        if not unbegun:
-            return
         lease = max((worker.lease for worker in self.workers), default=15.0)
-        passed = self._redis.llen(self.queue) == 0
-        for batch in unbegun:
-            if not passed:
-                continue
+        for batch in sorted(unbegun, key=lambda batch: batch.sent):
+            if self._redis.lpos(self.queue, self._message(batch).decode()) is not None:
+                return  # and those that were sent later wait behind it
             if batch.queue_passed is None:
                 batch.queue_passed = now
             elif now - batch.queue_passed > 1.5 * lease:
                 self._resend(batch)
 
     def _resend(self, batch: Batch) -> None:
+        batch.copy += 1
         batch.queue_passed = None
         batch.sent = time.monotonic()
         self.resent += 1

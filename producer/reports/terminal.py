@@ -135,7 +135,7 @@ def report(run: Run, console: Console) -> None:
 
 
 def bullet(text: Text) -> Table:
-    """Return a text as an item of a list."""
+    """Return a line with a bullet, whose further lines are indented."""
     row = Table.grid(padding=(0, 1))
     row.add_row("•", text)
     return row
