@@ -122,6 +122,7 @@ def started(engine: Engine, settings: dict[str, str]) -> Iterator[tuple[Cluster,
         yield made, made.events(begun)  # at once: the engine remembers no more than 256
     finally:
         made.down()
+        assert not any(made.left().values()), made.left()
 
 
 @pytest.fixture(scope="session")

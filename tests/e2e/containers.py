@@ -198,8 +198,9 @@ class Cluster:
         return done.stdout + done.stderr
 
     def down(self) -> None:
-        """Remove everything."""
-        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5", timeout=180)
+        """Remove everything, whatever profile it came with."""
+        words = ("--volumes", "--remove-orphans", "--timeout", "5")
+        self.compose("--profile", "*", "down", *words, timeout=180)
 
     def left(self) -> dict[str, list[str]]:
         """Return what there is of it: containers, volumes and networks."""

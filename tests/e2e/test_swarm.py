@@ -34,6 +34,7 @@ def swarm(engine: Engine) -> Iterator[Engine]:
         yield engine
     finally:
         engine.docker("swarm", "leave", "--force")
+        engine.docker("network", "rm", "docker_gwbridge", check=False)
 
 
 @pytest.fixture(scope="module")
