@@ -194,7 +194,7 @@ def test_the_dashboards_use_the_data_source_that_is_provisioned() -> None:
 def test_no_secret_is_in_the_repository() -> None:
     # What a key, a password in an address or in a setting looks like, in any file that is kept.
     secret = re.compile(
-        r"-----BEGIN [A-Z ]*PRIVATE KEY|\w+://[\w-]*:(?!\{|\$|\*|\.|<|[\w-]*PASSWORD)[\w-]{6,}@"
+        r"-----BEGIN [A-Z ]*PRIVATE KEY|\w+://[\w-]*:(?!\{|\$|\*|\.|<|[\w-]*PASSWORD|secret@)[\w-]{6,}@"
         r"|(?i:password|secret|token)\"?\s*[:=]\s*[\"'][A-Za-z0-9+/_-]{12,}[\"']"
     )
     files = run(["git", "ls-files", "-z"]).stdout.split("\0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -63,9 +64,9 @@ def test_the_pages_show_workers_online_and_tasks_succeeded(seen: dict[str, Any])
 
 
 def test_tasks_read_well(seen: dict[str, Any]) -> None:
-    # What is called, as source text or as a number of calls; never a pickle.
+    # What is called, as source text or as a number of calls; never a pickle, nor what wraps the calls.
+    assert [task["args"] for task in seen["tasks"] if not re.search(r"\b(noop|sleep)\b", task["args"])] == []
     text = json.dumps(seen["tasks"]) + seen["task"]
-    assert "noop" in text
     assert "\\x" not in text
     assert "b'" not in text
 
@@ -87,11 +88,12 @@ def test_the_api_tells_the_same(
     workers = api(engine, flower_address, flower_user, "workers?status=1")
     assert list(workers.values()).count(True) == 1
 
-    def done() -> bool:
-        tasks = api(engine, flower_address, flower_user, "tasks?limit=1000")
-        return bool(tasks) and {task["state"] for task in tasks.values()} == {"SUCCESS"}
+    def states() -> set[str]:
+        # Of this module's own tasks: an event that was sent while the broker was away is lost to Flower.
+        tasks = api(engine, flower_address, flower_user, "tasks?limit=1000").values()
+        return {task["state"] for task in tasks if "noop" in task["args"]}
 
-    wait_until(done, seconds=20, what="all tasks succeeded")
+    wait_until(lambda: states() == {"SUCCESS"}, seconds=20, what="all tasks succeeded")
 
 
 def test_it_asked_the_workers_what_they_are(cluster: Cluster, flower_address: str, flower_user: str) -> None:
