@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.dispatch.pace import SLICE, SMALLEST, Pace
+from producer.dispatch.pace import LEAST_SECONDS, MOST_SECONDS, Pace, slice_of
 
 seconds = st.floats(0, 1e6, allow_nan=False)
 counts = st.integers(1, 10_000)
@@ -27,10 +27,10 @@ def test_nothing_is_known_of_first_calls_so_they_travel_alone() -> None:
 
 
 @given(lessons, counts, counts)
-def test_a_batch_never_holds_more_than_a_slice(
+def test_a_batch_never_holds_more_than_it_may(
     some: list[tuple[str, int, float]], waiting: int, processes: int
 ) -> None:
-    assert SMALLEST <= taught(some).room("f", waiting, processes) <= SLICE
+    assert LEAST_SECONDS <= taught(some).room("f", waiting, processes) <= MOST_SECONDS
 
 
 @given(lessons, counts, counts)
@@ -40,7 +40,7 @@ def test_a_batch_is_at_most_a_share_of_what_waits(
     """Half of an even share for each process, so that none sits on work while another idles."""
     pace = taught(some)
     room = pace.room("f", waiting, processes)
-    assert room <= max(SMALLEST, waiting * pace.expect("f") / (2 * processes))
+    assert room <= max(LEAST_SECONDS, waiting * pace.expect("f") / (2 * processes))
 
 
 @given(lessons, counts, counts, counts)
@@ -90,3 +90,8 @@ def test_no_calls_teach_nothing(some: list[tuple[str, int, float]], none: int) -
     before = pace.expect("f")
     pace.learn("f", none, 3.0)
     assert pace.expect("f") == before
+
+
+@given(seconds)
+def test_a_batch_has_more_time_than_is_expected_and_not_without_end(expected: float) -> None:
+    assert min(expected, MOST_SECONDS) < slice_of(expected) <= slice_of(MOST_SECONDS) < 1
