@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 from typing import Any
 
 #: The one clock of all traces: seconds since the epoch. Unlike a monotonic clock it can be compared
@@ -75,12 +75,19 @@ def describe(
         args: its positional arguments.
         kwargs: its keyword arguments.
     """
-    if function is run and args and isinstance(args[0], Call):
+    if function in _ENTRIES and args and isinstance(args[0], Call):
         return str(args[0])
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
     words = [_shortened(arg) for arg in args]
     words += [f"{key}={_shortened(value)}" for key, value in kwargs.items()]
-    return f"{name.rpartition('.')[2]}({', '.join(words)})"
+    return f"{name_of(function, args)}({', '.join(words)})"
+
+
+def name_of(function: Callable[..., Any], args: tuple[Any, ...] = ()) -> str:
+    """Return a function's name, for people; that of a call of `run` is that of the call that it carries."""
+    if function in _ENTRIES and args and isinstance(args[0], Call):
+        function = args[0].function
+    name: str = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return name.rpartition(".")[2]
 
 
 def run(call: Call) -> Outcome:
@@ -107,6 +114,10 @@ async def run_async(call: Call) -> Outcome:
     return Outcome(value, None, "", started, clock(), here())
 
 
+#: What carries a call as its argument, and is no news to a reader.
+_ENTRIES = (run, run_async)
+
+
 def run_chunk(function: Callable[..., Any], chunk: list[tuple[Any, ...]]) -> list[Any]:
     """Call `function` with each of the argument tuples, one after another: `map` with a chunk size."""
     return [function(*args) for args in chunk]
@@ -122,6 +133,8 @@ def _failed(error: BaseException, started: float) -> Outcome:
 
 
 def _shortened(value: object) -> str:
+    if isinstance(value, FunctionType):
+        return name_of(value)
     try:
         return _short.repr(value)
     except Exception:  # a repr that raises must not fail the call that it describes

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 from producer.dispatch.future import CallFuture
 from worker import wire
-from worker.call import describe
+from worker.call import describe, name_of
 
 
 class Batch:
@@ -66,41 +67,41 @@ class Cargo:
         self.size = 0
         self._packed: dict[int, tuple[Any, wire.PackedFunction]] = {}  # with the function, to keep its id
         self._places: dict[wire.PackedFunction, int] = {}
-        self._names: list[str] = []  # of the functions, for people
         self._text = ""  # of the first call, for people
 
     def pack(self, future: CallFuture) -> str:
-        """Put a call into the form that travels, unless it is; return its function's name.
+        """Put a call into the form that travels, unless it is; return its function's reference or name.
 
         Raises:
             Exception: what its pickling raises.
         """
-        if isinstance(future.arguments, bytes):
-            self._name = self._text = str(future.function[0])
-            return self._name
-        function, (args, kwargs) = future.function, future.arguments
-        known = self._packed.get(id(function))
-        if known is None:
-            known = self._packed[id(function)] = (function, wire.pack_function(function))
-        future.arguments = wire.pack_arguments(args, kwargs)
-        future.function = known[1]
-        if not self.futures:
-            self._text = describe(function, args, kwargs)
-        self._name = self._text.partition("(")[0] if not self.futures else known[1][0]
-        return str(known[1][0])
+        if future.packed is None:
+            args, kwargs = future.arguments
+            function = future.function
+            known = self._packed.get(id(function))
+            if known is None:
+                known = self._packed[id(function)] = (function, wire.pack_function(function))
+            future.packed = (known[1], wire.pack_arguments(args, kwargs))
+        return future.packed[0][0]
 
     def load(self, future: CallFuture, seconds: float) -> None:
-        """Add a call that was packed."""
-        packed = future.function
-        place = self._places.get(packed)
+        """Add a call that was packed, and let go of what it was packed from."""
+        assert future.packed is not None  # noqa: S101 - for the type checker
+        function, arguments = future.packed
+        if not future.name:
+            args, kwargs = future.arguments
+            future.name = name_of(future.function, args)
+            if not self.futures:
+                self._text = describe(future.function, args, kwargs)
+            future.function = future.arguments = None
+        place = self._places.get(function)
         if place is None:
-            place = self._places[packed] = len(self.functions)
-            self.functions.append(packed)
-            self._names.append(self._name)
+            place = self._places[function] = len(self.functions)
+            self.functions.append(function)
         self.futures.append(future)
-        self.calls.append((place, future.arguments))
+        self.calls.append((place, arguments))
         self.seconds += seconds
-        self.size += len(future.arguments)
+        self.size += len(arguments)
 
     def unload_withdrawn(self) -> None:
         """Take out what was cancelled while it was being packed."""
@@ -112,9 +113,6 @@ class Cargo:
     def description(self) -> str:
         """Return what Flower shows: `sum(100000)`, or `64 × noop`."""
         if len(self.calls) == 1:
-            return self._text
-        counts = [0] * len(self.functions)
-        for place, _ in self.calls:
-            counts[place] += 1
-        names = (name.rpartition(":")[2].rpartition(".")[2] for name in self._names)
-        return ", ".join(f"{count} × {name}" for count, name in zip(counts, names, strict=True))
+            return self._text or self.futures[0].name
+        counts = Counter(future.name for future in self.futures)
+        return ", ".join(f"{count} × {name}" for name, count in counts.items())

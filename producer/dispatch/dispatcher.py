@@ -12,8 +12,9 @@
 
 Three threads, all daemons, none of which holds on to the executor:
 
-- The sender sleeps until a call waits and a message may be sent. A lone call goes at once; at most two
-  messages for each process of the cluster are under way, and what queues up behind them travels together.
+- The sender sleeps until a call waits and a message may be sent. A lone call goes at once; at most
+  about two messages for each process of the cluster are under way, and what queues up behind them travels
+  together.
 - The receiver sleeps on one subscription, to the replies of all batches and to the news that workers have of
   them: which were begun, and which calls are handed back because their batch takes too long. A batch counts
   once: the first reply wins, later ones are counted and dropped.
@@ -74,6 +75,11 @@ BROKEN = (KeyMismatchError, VersionMismatchError, NoWorkersError, BrokerUnavaila
 GRACE = 1.0
 
 
+#: What the ids of all messages begin with that come from this process: by it Flower finds them.
+TAG = secrets.token_hex(5)
+_numbers = itertools.count()
+
+
 class Dispatcher:
     """See the module's drawing.
 
@@ -100,7 +106,7 @@ class Dispatcher:
         patience: float,
         on_end: Callable[[], None],
     ) -> None:
-        self.id = secrets.token_hex(8)
+        self.id = f"{TAG}{os.getpid():x}-{next(_numbers)}"
         self.url, self.queue, self.patience = url, queue, patience
         self.max_pending = max_pending
         self.duplicates = 0
@@ -287,10 +293,13 @@ class Dispatcher:
             del batch  # what it holds is the caller's, and not to be kept while this thread sleeps
 
     def _window(self) -> int:
-        """Return how many messages may be under way: two for each process, so that none idles."""
+        """Return how many messages may be under way: about two for each process, so that none idles.
+
+        One less, so that another producer's message is next when the first batch that runs now has ended.
+        """
         if self._batch_size == 1:
             return self._max_workers or self.max_pending
-        window = 2 * max(1, self._processes)
+        window = max(2, 2 * self._processes - 1)
         return window if self._max_workers is None else min(window, self._max_workers)
 
     def _assemble(self, waiting: int) -> Batch | None:
@@ -452,7 +461,8 @@ class Dispatcher:
                 return
             self._requeue(batch, index)
             late = batch.futures[index - 1]
-        self._pace.learn(late.function[0] if late.function else "", 1, batch.slice)
+        if late.packed is not None:
+            self._pace.learn(late.packed[0][0], 1, batch.slice)
         late.mark_running()
 
     def _requeue(self, batch: Batch, index: int) -> None:

@@ -23,7 +23,9 @@ class CallFuture(Future[Any]):
     """The future of a call on the cluster; it knows where its call is.
 
     Attributes:
-        function, arguments: what was submitted, and once it was sent its packed form.
+        function, arguments: what was submitted; None once it was sent.
+        packed: the same in the form that travels; None before it was packed.
+        name: of the function, for people; empty before it was sent.
         limit: seconds that the call may run; None for no limit.
         batch: the batch that it travels in; None while it waits here.
         index: its place in that batch.
@@ -36,6 +38,8 @@ class CallFuture(Future[Any]):
         self.dispatcher = dispatcher
         self.function = function
         self.arguments = arguments
+        self.packed: tuple[wire.PackedFunction, bytes] | None = None
+        self.name = ""
         self.limit = limit
         self.batch: Batch | None = None
         self.index = 0
@@ -63,7 +67,7 @@ class CallFuture(Future[Any]):
 
     def forget(self) -> None:
         """Let go of the function and its arguments."""
-        self.function = self.arguments = self.batch = None
+        self.function = self.arguments = self.packed = self.batch = None
 
 
 def resolve(future: CallFuture, outcome: wire.PackedOutcome) -> None:

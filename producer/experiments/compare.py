@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 #: Rounds beyond this would narrow the intervals by little, and keep the user waiting.
 MOST_ROUNDS = 20
 FEWEST_ROUNDS = 2
+#: The environment variable that says where Flower is, for a cluster that is there already.
+FLOWER_VARIABLE = "BREAKEVEN_FLOWER_ADDRESS"
 #: Seconds within which a pool's workers must have answered.
 READY = 60.0
 
@@ -197,11 +199,12 @@ class _Comparison:
         if self.options.url is not None:
             workers = reach_workers(self.options.url)
             processes = sum(worker.processes for worker in workers)
-            count = f"{len(workers)} worker{'s' if len(workers) > 1 else ''}"
             self.note(
-                f"The broker queue ran on {processes} processes of {count}, in the cluster that "
-                "CELERY_BROKER_URL names; their CPU and memory are not seen from here."
+                f"The broker queue ran on {_counted(processes, 'process', 'processes')} of "
+                f"{_counted(len(workers), 'worker', 'workers')}, in the cluster that CELERY_BROKER_URL "
+                "names; their CPU and memory are not seen from here."
             )
+            self.note_flower(os.environ.get(FLOWER_VARIABLE))
             return
         self.observer.doing("starting the embedded cluster", self.run)
         begun = time.perf_counter()
@@ -216,7 +219,16 @@ class _Comparison:
             return
         self.run = replace(self.run, cluster_startup=time.perf_counter() - begun)
         if self.cluster.flower_url:
-            self.observer.doing(f"Flower shows the cluster at {self.cluster.flower_url}", self.run)
+            self.note_flower(self.cluster.flower_url)
+
+    def note_flower(self, url: str | None) -> None:
+        """Tell where Flower shows this run's own tasks: it finds them by what their ids begin with."""
+        if url:
+            from producer.dispatch.dispatcher import TAG
+
+            link = f"{url.rstrip('/')}/tasks?name=run_calls%20{TAG}"
+            self.note(f"Flower shows the tasks of this run at {link}")
+            self.observer.doing(f"Flower shows the tasks of this run at {link}", self.run)
 
     def one_leg(self, model: Model, number: int) -> None:
         """Open, warm up, measure, close."""
@@ -308,6 +320,10 @@ def warm_up(executor: Executor, model: Model, job: Job, workers: int) -> float:
         if len(seen) >= wanted:
             break
     return answered
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _entry(model: Model) -> Callable[[Call], Any]:
