@@ -96,8 +96,7 @@ class _Calls(Executor):
         if chunksize > 1:
             chunks = iter(lambda: list(itertools.islice(inputs, chunksize)), [])
             calls = ((partial(run_chunk, fn), (chunk,)) for chunk in chunks)
-            results = self._results(calls, end, buffersize)
-            return itertools.chain.from_iterable(results)
+            return _flat(self._results(calls, end, buffersize))
         return self._results(((fn, args) for args in inputs), end, buffersize)
 
     def _results(
@@ -246,6 +245,12 @@ class LimitedExecutor(_Calls):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Shut down the executor that this one belongs to."""
         self._executor.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _flat(chunks: Iterator[list[Any]]) -> Iterator[Any]:
+    """Return the elements of `chunks`; a generator, so that it can be closed as `map`'s other ones can."""
+    for chunk in chunks:
+        yield from chunk
 
 
 def _nothing() -> None:
