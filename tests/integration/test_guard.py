@@ -35,7 +35,7 @@ from worker.signing import Key, load_key
 
 BOUND = 30
 #: Mutated messages of the fuzz: those that hypothesis makes, and those with a few bytes changed.
-MUTANTS, FLIPPED = 1_500, 3_000
+MUTANTS, FLIPPED = 1_000, 3_000
 #: Nesting that no JSON parser follows, and one that it follows but what comes after it may not.
 TOO_DEEP, DEEP = 200_000, 900
 SURROGATE = "\ud800"
