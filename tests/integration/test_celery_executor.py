@@ -370,8 +370,8 @@ def test_a_call_that_is_stopped_can_put_things_in_order(executor: CeleryExecutor
 
 def test_a_time_limit_is_for_running_and_not_for_waiting(executor: CeleryExecutor, gate: Gate) -> None:
     held = gate.fill()
-    limited = executor.with_options(time_limit=0.5).submit(calls_for_tests.double, 3)
-    concurrent.futures.wait([limited], 0.7)
+    limited = executor.with_options(time_limit=1.5).submit(calls_for_tests.double, 3)
+    concurrent.futures.wait([limited], 1.7)
     gate.open()
     assert limited.result(BOUND) == 6
     assert all(future.result(BOUND) for future in held)
