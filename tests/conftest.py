@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import os
 from collections.abc import Generator, Iterator
@@ -76,6 +77,15 @@ def _processes() -> set[psutil.Process]:
 of_fixtures: set[psutil.Process] = set()
 
 
+def _replaced() -> set[psutil.Process]:
+    """Return what a fixture's process has started in place of another: a worker's new pool process."""
+    found = set()
+    for process in of_fixtures:
+        with contextlib.suppress(psutil.Error):
+            found.update(process.children())
+    return found
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A real broker and a real worker with two processes, which can import what the tests send."""
@@ -90,7 +100,7 @@ def no_process_left() -> Iterator[None]:
     """Fail a test that leaves a process behind."""
     before = _processes()
     yield
-    _, left = psutil.wait_procs(_processes() - before - of_fixtures, timeout=10)
+    _, left = psutil.wait_procs(_processes() - before - of_fixtures - _replaced(), timeout=10)
     names = []
     for process in left:
         try:

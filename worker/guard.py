@@ -277,7 +277,8 @@ class Consumer(CeleryConsumer):
         super().__init__(*args, **{**kwargs, "without_gossip": True})
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what is called with each message."""
+        """Return what is called with each message; called at each (re)connection."""
+        self._events_due = None  # its timer went with the connection before
         handle = super().create_task_handler(*args, **kwargs)
         key = load_key()
 

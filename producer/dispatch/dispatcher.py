@@ -71,6 +71,9 @@ ROUND = 1.0
 CLOSE_TOGETHER = 32
 #: What ends all calls at once.
 BROKEN = (KeyMismatchError, VersionMismatchError, NoWorkersError, BrokerUnavailableError)
+#: What a caller's thread meets where the broker is away, or where the executor has ended meanwhile and closed
+#: the connection under it: then redis-py lets out a ValueError of the socket's file.
+CLOSED = (redis.RedisError, OSError, ValueError)
 #: A hard time limit strikes this many seconds after the soft one: time for `finally` blocks.
 GRACE = 1.0
 
@@ -202,7 +205,7 @@ class Dispatcher:
         for batch, places in flying.items():
             try:
                 in_time = self._ledger.cancel(batch.id, [futures[place].index for place in places])
-            except (redis.RedisError, OSError) as error:
+            except CLOSED as error:
                 logger.warning("can't cancel calls: %s", error)
                 continue
             with self._lock:
@@ -263,9 +266,13 @@ class Dispatcher:
         """
         end = time.monotonic() + timeout
         while True:
+            if self._broken is not None:
+                raise self._broken
             try:
                 found = broker.present(self._redis, self.queue)
-            except (redis.RedisError, OSError) as error:
+            except CLOSED as error:
+                if self._broken is not None:
+                    continue
                 if time.monotonic() > end or isinstance(error, redis.ResponseError):
                     raise broker.unavailable(self.url, error) from error
                 found = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from concurrent.futures._base import PENDING, RUNNING
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,8 @@ class CallFuture(Future[Any]):
         """Become cancelled, and tell those who wait. Only for calls that can't have started."""
         if super().cancel():
             self.set_running_or_notify_cancel()
+        else:  # its batch was begun, and so it was taken to run
+            quietly(self.set_exception, CancelledError())
 
     def forget(self) -> None:
         """Let go of the function and its arguments."""

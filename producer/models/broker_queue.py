@@ -96,8 +96,7 @@ class _Calls(Executor):
         if chunksize > 1:
             chunks = iter(lambda: list(itertools.islice(inputs, chunksize)), [])
             calls = ((partial(run_chunk, fn), (chunk,)) for chunk in chunks)
-            results = self._results(calls, end, buffersize)
-            return itertools.chain.from_iterable(results)
+            return _flat(self._results(calls, end, buffersize))
         return self._results(((fn, args) for args in inputs), end, buffersize)
 
     def _results(
@@ -250,6 +249,12 @@ def _result_or_cancel(future: CallFuture, end: float | None) -> Any:
         if not future.done():
             future.cancel()
         del future  # an error's traceback shall not hold on to it
+
+
+def _flat(chunks: Iterator[list[Any]]) -> Iterator[Any]:
+    """Return the elements of `chunks`; a generator, so that it can be closed as `map`'s other ones can."""
+    for chunk in chunks:
+        yield from chunk
 
 
 def _nothing() -> None:
