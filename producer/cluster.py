@@ -370,6 +370,7 @@ class _Host:
                 with contextlib.suppress(psutil.Error):
                     if one.status() != psutil.STATUS_ZOMBIE:
                         one.kill()
+            psutil.wait_procs(left, timeout=3.0)
         del self._pids[pid]
 
     def _last_words(self, name: str) -> str:

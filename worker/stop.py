@@ -65,8 +65,24 @@ class Stop(bootsteps.StartStopStep):
             self._begun = True
             logger.warning("told to end: %d call(s) have %g s", len(state.active_requests), grace)
             consumer.task_consumer.cancel()
+            _unblock(consumer.task_consumer.channel)
         elif not state.reserved_requests and not consumer.task_consumer.channel._in_poll:  # noqa: SLF001
             state.should_stop = platforms.EX_OK
         elif time.monotonic() - self._told > grace:
             consumer.cancel_active_requests()  # their messages go back when the channel closes
             state.should_terminate = platforms.EX_OK
+
+
+def _unblock(channel: Any) -> None:
+    """Have the broker answer the BRPOP that still waits there; by itself it does so within a second."""
+    waiting = channel._in_poll  # noqa: SLF001 - Kombu has no public name for it
+    if not waiting:
+        return
+    try:
+        address = ":".join(map(str, waiting._sock.getsockname()[:2]))  # noqa: SLF001
+        with channel.conn_or_acquire() as redis:
+            for client in redis.client_list():
+                if client["addr"] == address:
+                    redis.client_unblock(client["id"])
+    except (*channel.connection_errors, channel.ResponseError) as error:  # lost, or not allowed
+        logger.debug("can't unblock: %s", error)

@@ -17,9 +17,10 @@ from producer.reports.terminal import bullet
 from producer.reports.words import NONE, listed, seconds
 
 _LEGEND = (
-    "lost: not delivered within the bound. twice: calls that ran to their end more than once. cut: calls "
-    "that ran on a worker when it was killed. mean, p99: from the kill to the delivery of such a call's "
-    "result, its own time included. in all: from the first submission to the last delivery."
+    "results: those that came. lost: those that did not within the bound. twice: calls that ran to their end "
+    "more than once. cut: calls that ran on a worker when it was killed. mean, p99: from the kill to the "
+    "delivery of such a call's result, its own time included. in all: from the first submission to the last "
+    "delivery."
 )
 
 
@@ -83,7 +84,7 @@ def table(drills: Sequence[Drill]) -> Table:
     """Return the figures."""
     made = Table(box=box.SIMPLE_HEAD)
     made.add_column("settings", no_wrap=True)
-    for header in ("delivered", "lost", "twice", "cut", "mean", "p99", "in all"):
+    for header in ("results", "lost", "twice", "cut", "mean", "p99", "in all"):
         made.add_column(header, justify="right")
     for drill in drills:
         made.add_row(

@@ -60,6 +60,7 @@ def test_a_worker_that_is_killed_after_it_reported_has_nothing_run_again(rig: Ri
     first.kill()
     second = rig.worker(1)
     until(lambda: "is not run" in second.log(), "the message to be found void")
+    until(rig.broker.settled, "the message to be settled")
     assert rig.runs.count() == {"call": 1}
 
 
