@@ -21,7 +21,6 @@ from typing import Any
 
 from celery.worker.consumer import Consumer as CeleryConsumer
 from kombu import pidbox
-from kombu.asynchronous import get_event_loop
 from kombu.transport import virtual
 from kombu.transport.redis import Channel as RedisChannel
 from kombu.transport.redis import Empty
@@ -86,6 +85,7 @@ class QoS(RedisQoS):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.settled: list[str] = []
+        self.timer: Any = None  # the consumer's, while its event loop runs
         self._settles = False  # a timer is set
 
     def append(self, message: Any, delivery_tag: str) -> None:
@@ -96,9 +96,11 @@ class QoS(RedisQoS):
         """Note in memory that a message is settled, and see that Redis learns of it."""
         virtual.QoS.ack(self, delivery_tag)
         self.settled.append(delivery_tag)
-        if not self._settles:
+        if self.timer is None:
+            self.settle()
+        elif not self._settles:
             self._settles = True
-            get_event_loop().call_later(SETTLE, self.settle)
+            self.timer.call_after(SETTLE, self.settle)
 
     def settle(self) -> None:
         """Take settled messages off the records now."""
@@ -279,6 +281,7 @@ class Consumer(CeleryConsumer):
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
         """Return what is called with each message; called at each (re)connection."""
         self._events_due = None  # its timer went with the connection before
+        self.task_consumer.channel.qos.timer = self.timer
         handle = super().create_task_handler(*args, **kwargs)
         key = load_key()
 

@@ -31,7 +31,7 @@ class Backend(RedisBackend):
     def _set(self, key: str, value: bytes, expires: int | None = None) -> None:
         while True:
             try:
-                with self.client.pipeline(transaction=False) as pipe:
+                with self.client.pipeline() as pipe:  # both or none: a full broker stores nothing
                     pipe.setex(key, expires or self.expires, value)
                     pipe.publish(key, value)
                     pipe.execute()
