@@ -23,7 +23,7 @@ def batch(batch_id: str) -> str:
 
 
 def news(executor_id: str) -> str:
-    """Name the channel on which workers tell an executor what they start, and what they hand back."""
+    """Name the channel on which workers tell an executor which of its batches they begin."""
     return f"breakeven:news:{executor_id}"
 
 

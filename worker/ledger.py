@@ -145,10 +145,6 @@ class Ledger:
             pipe.expire(keys.batch(batch_id), keys.EXPIRES)
             pipe.execute()
 
-    def hand_back(self, batch_id: str, index: int) -> None:
-        """Tell a batch's executor that the calls from `index` on are not run with this batch."""
-        self._redis.publish(keys.news(keys.executor_of(batch_id)), f"back {batch_id} {index}")
-
     def close(self, batch_ids: list[str]) -> None:
         """Delete the replies of batches, which were read, and leave tombstones in their place."""
         with self._redis.pipeline(transaction=False) as pipe:

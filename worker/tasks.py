@@ -28,8 +28,8 @@ from celery import Task
 from celery.exceptions import Ignore, SoftTimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
 
-from worker import wire
-from worker.app import app
+from worker import keys, wire
+from worker.app import KEY, app
 from worker.call import clock, here
 from worker.ledger import Claim, Ledger
 from worker.wire import CANCELLED, LOST, RAISED, RETURNED, PackedCall, PackedFunction, PackedOutcome, Reply
@@ -84,7 +84,8 @@ def run_calls(
         batch_id: the id under which the sender expects the reply; the message's own id.
         functions: the functions that the calls refer to.
         calls: what to run.
-        slice_seconds: when this much time has passed, the calls that have not begun are handed back.
+        slice_seconds: when this much time has passed, the outcomes that are there are sent, and the calls
+            that have not begun are handed back.
 
     Returns:
         an outcome for each call that ran. A call that raises spoils nobody else's outcome.
@@ -101,7 +102,7 @@ def run_calls(
         reply.suspect = True
         return reply
     unpacked: list[Any] = [None] * len(functions)
-    with _slice(batch_id, slice_seconds, len(calls)) as mine:
+    with _slice(reply, slice_seconds, len(calls)) as mine:
         for index, (function_index, arguments) in enumerate(calls):
             if not mine.take(index):
                 break
@@ -120,8 +121,8 @@ def run_calls(
 class _Slice:
     """The time that a batch has. When it is over, calls that have not begun go to other workers."""
 
-    def __init__(self, batch_id: str, seconds: float) -> None:
-        self.batch_id = batch_id
+    def __init__(self, reply: Reply, seconds: float) -> None:
+        self._reply = reply
         self.end = clock() + seconds
         self._lock = threading.Lock()
         self._next = 0
@@ -140,13 +141,22 @@ class _Slice:
             self._next = index + 1
             return not self._over
 
-    def hand_back(self) -> int | None:
-        """End the slice; return the index of the first call that will not run, or None if it had ended."""
+    def hand_back(self) -> Reply | None:
+        """End the slice; return what is to be sent early, or None if it had ended."""
         with self._lock:
-            if self._over:
+            if self._over or not self._next:
                 return None
             self._over = True
-            return self._next
+            running = self._next - 1
+        reply = self._reply
+        return Reply(
+            reply.batch_id,
+            reply.worker,
+            reply.outcomes[:running],
+            list(reply.busy),
+            reply.deliveries,
+            running=running,
+        )
 
 
 class _Lone(_Slice):
@@ -165,13 +175,13 @@ class _Lone(_Slice):
 _LONE = _Lone()
 
 
-def _slice(batch_id: str, seconds: float, calls: int) -> _Slice:
+def _slice(reply: Reply, seconds: float, calls: int) -> _Slice:
     if calls == 1:
         return _LONE
     if _Pool.slicer is None or not _Pool.slicer.is_alive():
         _Pool.slicer = _Slicer()
         _Pool.slicer.start()
-    return _Pool.slicer.watch(_Slice(batch_id, seconds))
+    return _Pool.slicer.watch(_Slice(reply, seconds))
 
 
 class _Slicer(threading.Thread):
@@ -203,12 +213,18 @@ class _Slicer(threading.Thread):
                     self._work.set()
                 continue
             rest.wait(max(0.0, watched.end - clock()))
-            index = watched.hand_back()
-            if index is not None:
+            early = watched.hand_back()
+            if early is not None:
                 try:
-                    _ledger().hand_back(watched.batch_id, index)
-                except Exception as error:  # it is in the reply, too: only later
-                    logger.warning("can't tell that calls of %s are handed back: %s", watched.batch_id, error)
+                    _publish(early)
+                except Exception as error:  # all of it is in the last reply, too: only later
+                    logger.warning("can't send early what %s has: %s", early.batch_id, error)
+
+
+def _publish(early: Reply) -> None:
+    """Send a reply that is not the last one: published like that, and not stored."""
+    meta = {"task_id": early.batch_id, "status": "STARTED", "result": early}
+    app.backend.client.publish(keys.result(early.batch_id), KEY.dumps(meta))
 
 
 def _unpack(packed: PackedFunction) -> Any:

@@ -67,6 +67,8 @@ class Reply:
         busy: for each of the batch's functions the number of its calls that ran, and their seconds.
         deliveries: how often the batch was begun: 1, or more after a worker's loss.
         suspect: a process died under the batch, so none of its calls was run in company again.
+        running: in a reply that comes early, the index of the call that still runs: its outcome comes with
+            the last reply, and the calls after it were handed back. None in the last reply.
     """
 
     batch_id: str
@@ -75,6 +77,7 @@ class Reply:
     busy: list[tuple[int, float]]
     deliveries: int = 1
     suspect: bool = False
+    running: int | None = None
 
     def __repr__(self) -> str:
         """Tell how many calls ended how: it is what Flower shows as the task's result."""

@@ -25,6 +25,7 @@ class Batch:
         sent: when, on the monotonic clock; infinite before.
         started: when a worker began it; None before.
         kept: how many of its calls it still has: the others were handed back.
+        resolved: how many of its calls, from the first on, have their outcome.
         queue_passed: since when it is known not to wait in the broker's queue, without having been begun.
     """
 
@@ -37,6 +38,7 @@ class Batch:
         "kept",
         "names",
         "queue_passed",
+        "resolved",
         "sent",
         "slice",
         "started",
@@ -53,6 +55,7 @@ class Batch:
         self.sent = math.inf
         self.started: float | None = None
         self.kept = len(futures)
+        self.resolved = 0
         self.queue_passed: float | None = None
 
 

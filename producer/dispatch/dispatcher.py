@@ -15,9 +15,10 @@ Three threads, all daemons, none of which holds on to the executor:
 - The sender sleeps until a call waits and a message may be sent. A lone call goes at once; at most
   about two messages for each process of the cluster are under way, and what queues up behind them travels
   together.
-- The receiver sleeps on one subscription, to the replies of all batches and to the news that workers have of
-  them: which were begun, and which calls are handed back because their batch takes too long. A batch counts
-  once: the first reply wins, later ones are counted and dropped.
+- The receiver sleeps on one subscription, to the replies of all batches and to the news of which were begun.
+  Where a batch takes too long, a reply comes early, with the outcomes that are there, and the calls that were
+  not begun go back to the queue. A batch counts once: the first last reply wins, later ones are counted and
+  dropped.
 - The watch is awake while calls are outstanding, once a second. It keeps the key alive by which workers know
   that somebody waits; fetches replies that the subscription missed; sends again what the broker lost; and
   where there is no worker, no broker, or another key, it fails all calls within `patience` seconds.
@@ -37,6 +38,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import BrokenExecutor
 from typing import Any, Literal
 
 import redis
@@ -146,7 +148,7 @@ class Dispatcher:
         self._failing_since: float | None = None  # since when no message could be sent
         self._failure: BaseException | None = None
         self._threads = [
-            threading.Thread(target=target, name=f"celery-executor-{name}", daemon=True)
+            threading.Thread(target=self._safely, args=(target,), name=f"celery-executor-{name}", daemon=True)
             for name, target in (("sender", self._send), ("receiver", self._receive), ("watch", self._watch))
         ]
         for thread in self._threads:
@@ -283,6 +285,14 @@ class Dispatcher:
             if time.monotonic() > end:
                 raise self._no_workers(timeout)
             time.sleep(0.02)
+
+    def _safely(self, run: Callable[[], None]) -> None:
+        """Run a thread; what must not happen there ends all calls, and not one thread in silence."""
+        try:
+            run()
+        except BaseException as error:
+            logger.exception("the executor failed")
+            self._break(BrokenExecutor(f"the executor failed: {type(error).__name__}: {error}"))
 
     # --- sender -------------------------------------------------------------------------------------
 
@@ -444,12 +454,10 @@ class Dispatcher:
             batch_id = message["channel"].decode(errors="replace").removeprefix(keys.RESULT_PREFIX)
             self._take(batch_id, message["data"])
         elif message["type"] == "message":
-            match message["data"].decode(errors="replace").split():
-                case ["started", batch_id]:
-                    self._note_started(batch_id)
-                # News are not signed: the worst that a forged one does is to have calls run twice.
-                case ["back", batch_id, index] if index.isdecimal() and len(index) < 10:
-                    self._take_back(batch_id, int(index))
+            # News are not signed: the worst that a forged one does is to show a call as running that is not.
+            word, _, batch_id = message["data"].decode(errors="replace").partition(" ")
+            if word == "started":
+                self._note_started(batch_id)
 
     def _note_started(self, batch_id: str) -> None:
         batch = self._flying.get(batch_id)
@@ -459,18 +467,6 @@ class Dispatcher:
                 if not future.withdrawn:
                     future.mark_running()
                     break
-
-    def _take_back(self, batch_id: str, index: int) -> None:
-        """Queue the calls of a batch again that its worker has not begun in time."""
-        with self._lock:
-            batch = self._flying.get(batch_id)
-            if batch is None or not 0 < index < batch.kept:
-                return
-            self._requeue(batch, index)
-            late = batch.futures[index - 1]
-        if late.packed is not None:
-            self._pace.learn(late.packed[0][0], 1, batch.slice)
-        late.mark_running()
 
     def _requeue(self, batch: Batch, index: int) -> None:
         """Put a batch's calls from `index` on back to where they came from. Under the lock."""
@@ -495,32 +491,27 @@ class Dispatcher:
         if not isinstance(meta, dict) or meta.get("task_id") != batch_id:
             self._drop("under another name than its own")
             return
+        reply = meta["result"]
         with self._lock:
             batch = self._flying.get(batch_id)
             if batch is None:
                 if batch_id in self._fetched:
                     self._fetched.discard(batch_id)
-                else:
+                elif not isinstance(reply, wire.Reply) or reply.running is None:
                     self.duplicates += 1
                 return
-            reply = meta["result"]
             if isinstance(reply, wire.Reply):
-                for name, (calls, seconds) in zip(batch.names, reply.busy, strict=True):
-                    self._pace.learn(name, calls, seconds)
-                if reply.suspect:
-                    for future in batch.futures:
-                        future.alone = True
-                if len(reply.outcomes) < batch.kept:
-                    self._requeue(batch, len(reply.outcomes))
-            del self._flying[batch_id]
-            self._read.append(batch_id)
+                outcomes: list[wire.PackedOutcome] = reply.outcomes
+                self._learn(batch, reply)
+            else:
+                outcomes = [(None, reply)] * batch.kept
+                del self._flying[batch_id]
+            if batch_id not in self._flying:
+                self._read.append(batch_id)
             self._work.notify()
-        if isinstance(reply, wire.Reply):
-            outcomes: Iterable[wire.PackedOutcome] = reply.outcomes
-        else:
-            outcomes = [(None, reply)] * batch.kept
+            first, batch.resolved = batch.resolved, max(batch.resolved, len(outcomes))
         ended = 0
-        for future, outcome in zip(batch.futures[: batch.kept], outcomes, strict=False):
+        for future, outcome in zip(batch.futures[first : batch.resolved], outcomes[first:], strict=False):
             if not future.withdrawn:
                 ended += 1
                 resolve(future, outcome)
@@ -528,6 +519,24 @@ class Dispatcher:
         self._ended(ended)
         if len(self._read) >= CLOSE_TOGETHER:
             self._close_read()
+
+    def _learn(self, batch: Batch, reply: wire.Reply) -> None:
+        """Draw the conclusions of a reply, but for the outcomes. Under the lock."""
+        for name, (calls, seconds) in zip(batch.names, reply.busy, strict=True):
+            self._pace.learn(name, calls, seconds)
+        if reply.suspect:
+            for future in batch.futures:
+                future.alone = True
+        kept = len(reply.outcomes) if reply.running is None else reply.running + 1
+        if kept < batch.kept:
+            self._requeue(batch, kept)
+        if reply.running is None:
+            del self._flying[batch.id]
+        elif reply.running < len(batch.futures):
+            late = batch.futures[reply.running]
+            if late.packed is not None:
+                self._pace.learn(late.packed[0][0], 1, batch.slice)
+            late.mark_running()
 
     def _drop(self, why: str) -> None:
         """Count a reply that is none of ours, and tell so now and then."""

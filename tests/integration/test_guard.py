@@ -543,19 +543,10 @@ def hostile_news(batch_id: str) -> list[bytes | str]:
         b"",
         b"\xff\xfe",
         b"started",
-        b"back",
         "started nobody-0",
         f"started {batch_id} {batch_id}",
-        f"back {batch_id} -1",
-        f"back {batch_id} 0",
-        f"back {batch_id} 1.5",
-        f"back {batch_id} {2**70}",
-        f"back {batch_id} {'9' * 10_000}",
-        f"back {batch_id} ²",
-        f"back {batch_id} ٣",
-        f"back {batch_id} 1e3",
-        "back nobody-0 1",
-        "back " + "x" * 1_000_000,
+        f"started {batch_id}",
+        "started " + "x" * 1_000_000,
         os.urandom(1_000),
         "over",
         "shutdown",
@@ -576,19 +567,6 @@ def test_hostile_news_do_no_harm(site: Site, tmp_path: Path) -> None:
         assert future.running()
         gate.touch()
         assert "/" in future.result(BOUND)
-
-
-def test_forged_news_at_worst_have_calls_run_again(site: Site, tmp_path: Path) -> None:
-    """That calls are handed back where they are not: each future has its own value all the same."""
-    with site.executor(batch=20) as executor:
-        dispatcher = executor._dispatcher
-        futures = [executor.submit(calls_for_tests.where, 0.001) for _ in range(200)]
-        futures += [executor.submit(calls_for_tests.double, n) for n in range(200)]
-        for number in range(40):
-            for index in (1, 3):
-                site.redis.publish(keys.news(dispatcher.id), f"back {dispatcher.id}-{number} {index}")
-        assert [future.result(BOUND) for future in futures[200:]] == [2 * n for n in range(200)]
-        assert all("/" in future.result(BOUND) for future in futures[:200])
 
 
 def test_who_cancels_or_cuts_short_what_is_not_theirs_fails_it_and_no_more(
