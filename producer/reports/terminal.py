@@ -127,7 +127,10 @@ def report(run: Run, console: Console) -> None:
         for sentence in findings(run):
             say(bullet(Text(sentence)))
     for note in run.notes:
-        say(bullet(Text(note, style="dim")))
+        if "http" in note:  # a link has to stay whole, whatever the width
+            say(Text(f"• {note}", style="dim"), soft_wrap=True)
+        else:
+            say(bullet(Text(note, style="dim")))
     for problem in run.problems[:_MOST_PROBLEMS]:
         say(Text(f"WRONG: {problem.model}: {problem.call} {problem.what}", style="red"))
     if len(run.problems) > _MOST_PROBLEMS:
