@@ -75,7 +75,7 @@ def describe(
         args: its positional arguments.
         kwargs: its keyword arguments.
     """
-    if function in _ENTRIES and args and isinstance(args[0], Call):
+    if carries(function) and args and isinstance(args[0], Call):
         return str(args[0])
     words = [_shortened(arg) for arg in args]
     words += [f"{key}={_shortened(value)}" for key, value in kwargs.items()]
@@ -84,7 +84,7 @@ def describe(
 
 def name_of(function: Callable[..., Any], args: tuple[Any, ...] = ()) -> str:
     """Return a function's name, for people; that of a call of `run` is that of the call that it carries."""
-    if function in _ENTRIES and args and isinstance(args[0], Call):
+    if carries(function) and args and isinstance(args[0], Call):
         function = args[0].function
     name: str = getattr(function, "__qualname__", None) or type(function).__qualname__
     return name.rpartition(".")[2]
@@ -114,8 +114,9 @@ async def run_async(call: Call) -> Outcome:
     return Outcome(value, None, "", started, clock(), here())
 
 
-#: What carries a call as its argument, and is no news to a reader.
-_ENTRIES = (run, run_async)
+def carries(function: Callable[..., Any]) -> bool:
+    """Tell whether a function is one of those above, whose argument is what a reader wants to know of."""
+    return function is run or function is run_async
 
 
 def run_chunk(function: Callable[..., Any], chunk: list[tuple[Any, ...]]) -> list[Any]:

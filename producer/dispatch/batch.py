@@ -8,7 +8,7 @@ from typing import Any
 
 from producer.dispatch.future import CallFuture
 from worker import wire
-from worker.call import describe, name_of
+from worker.call import carries, describe, name_of
 
 
 class Batch:
@@ -68,7 +68,8 @@ class Cargo:
         self.calls: list[wire.PackedCall] = []
         self.seconds = 0.0
         self.size = 0
-        self._packed: dict[int, tuple[Any, wire.PackedFunction]] = {}  # with the function, to keep its id
+        # By id: the function, to keep its id, its packed form, and its name for people.
+        self._packed: dict[int, tuple[Any, wire.PackedFunction, str]] = {}
         self._places: dict[wire.PackedFunction, int] = {}
         self._text = ""  # of the first call, for people
 
@@ -83,20 +84,23 @@ class Cargo:
             function = future.function
             known = self._packed.get(id(function))
             if known is None:
-                known = self._packed[id(function)] = (function, wire.pack_function(function))
+                packed = wire.pack_function(function)
+                known = self._packed[id(function)] = (
+                    function,
+                    packed,
+                    "" if carries(function) else name_of(function),
+                )
             future.packed = (known[1], wire.pack_arguments(args, kwargs))
+            future.name = known[2] or name_of(function, args)
         return future.packed[0][0]
 
     def load(self, future: CallFuture, seconds: float) -> None:
         """Add a call that was packed, and let go of what it was packed from."""
         assert future.packed is not None  # noqa: S101 - for the type checker
         function, arguments = future.packed
-        if not future.name:
-            args, kwargs = future.arguments
-            future.name = name_of(future.function, args)
-            if not self.futures:
-                self._text = describe(future.function, args, kwargs)
-            future.function = future.arguments = None
+        if not self.futures and future.arguments is not None:
+            self._text = describe(future.function, *future.arguments)
+        future.function = future.arguments = None
         place = self._places.get(function)
         if place is None:
             place = self._places[function] = len(self.functions)

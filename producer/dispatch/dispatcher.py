@@ -145,6 +145,7 @@ class Dispatcher:
         self._forgotten = 0.0  # when the broker was found to have forgotten it; 0 if not
         self._fetched: set[str] = set()  # batches whose reply came by _fetch, before it was heard
         self._watch_sleeps = False
+        self._wants_work = False  # the sender sleeps for want of calls
         self._failing_since: float | None = None  # since when no message could be sent
         self._failure: BaseException | None = None
         self._threads = [
@@ -181,7 +182,9 @@ class Dispatcher:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             self._pending += 1
             self._queue.append(future)
-            self._work.notify()
+            if self._wants_work:
+                self._wants_work = False
+                self._work.notify()
             if self._watch_sleeps:
                 self._watched.notify()
         return future
@@ -299,10 +302,13 @@ class Dispatcher:
     def _send(self) -> None:
         while True:
             with self._lock:
-                while not (self._queue and len(self._flying) < self._window()):
+                while not ((room := len(self._flying) < self._window()) and self._queue):
                     if self._finished():
                         return
+                    # Without room for a message it is a reply that has to wake this thread, and no call.
+                    self._wants_work = room
                     self._work.wait()
+                    self._wants_work = False
                 waiting = len(self._queue)
             batch = self._assemble(waiting)
             if batch is not None:
