@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
@@ -131,6 +133,27 @@ def workers(url: str, queue: str | None = None) -> list[Worker]:
         raise unavailable(url, error) from error
     finally:
         client.close()
+
+
+def round_trip(url: str) -> float:
+    """Return the median seconds of a round trip to the broker: 20 PINGs, one after another.
+
+    Raises:
+        BrokerUnavailableError: the broker does not answer, or refuses.
+    """
+    client = connect(url)
+    times = []
+    try:
+        client.ping()  # the first one connects
+        for _ in range(20):
+            begun = time.perf_counter()
+            client.ping()
+            times.append(time.perf_counter() - begun)
+    except (redis.RedisError, OSError) as error:
+        raise unavailable(url, error) from error
+    finally:
+        client.close()
+    return median(times)
 
 
 def present(client: redis.Redis, queue: str) -> list[Worker]:

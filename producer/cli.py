@@ -34,6 +34,8 @@ else:
 
 INTERRUPTED = 130
 TERMINATED = 143
+#: Seconds that the rounds of `compare` may take: three of the default workload on two cores.
+_BUDGET = 80.0
 #: Seconds that the rounds of `compare --quick` may take.
 _QUICK_BUDGET = 10.0
 
@@ -162,7 +164,7 @@ def cli() -> None:
     "--budget",
     type=_SECONDS,
     metavar="SECONDS",
-    help="What the rounds may take; at least 2 are run.  [default: 60]",
+    help=f"What the rounds may take; at least 2 are run.  [default: {_BUDGET:g}]",
 )
 @click.option(
     "--timeout", type=_SECONDS, metavar="SECONDS", help="Give a model up when no call ends for so long."
@@ -241,7 +243,7 @@ def compare(
         models=models or tuple(MODELS),
         workers=workers or cores_in_reach(),
         rounds=rounds,
-        budget=budget or (_QUICK_BUDGET if quick else 60.0),
+        budget=budget or (_QUICK_BUDGET if quick else _BUDGET),
         timeout=timeout,
         seed=secrets.randbelow(2**32) if seed is None else seed,
         url=broker_url(),

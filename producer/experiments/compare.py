@@ -75,7 +75,7 @@ class Options:
     models: Sequence[str]
     workers: int
     rounds: int | None = None
-    budget: float = 60.0
+    budget: float = 80.0
     timeout: float | None = None
     seed: int = 0
     url: str | None = None
@@ -198,6 +198,7 @@ class _Comparison:
 
         if self.options.url is not None:
             workers = reach_workers(self.options.url)
+            self.note_round_trip(self.options.url)
             processes = sum(worker.processes for worker in workers)
             self.note(
                 f"The broker queue ran on {_counted(processes, 'process', 'processes')} of "
@@ -219,7 +220,14 @@ class _Comparison:
             return
         self.run = replace(self.run, cluster_startup=time.perf_counter() - begun)
         if self.cluster.flower_url:
-            self.note_flower(self.cluster.flower_url)
+            self.note_round_trip(self.cluster.url)
+        self.note_flower(self.cluster.flower_url)
+
+    def note_round_trip(self, url: str) -> None:
+        """Measure what the way to the broker costs: it is a part of the queue's overhead."""
+        from producer.broker import round_trip
+
+        self.run = replace(self.run, settings={**self.run.settings, "round_trip": round_trip(url)})
 
     def note_flower(self, url: str | None) -> None:
         """Tell where Flower shows this run's own tasks: it finds them by what their ids begin with."""

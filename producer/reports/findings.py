@@ -40,7 +40,13 @@ def findings(run: Run) -> list[str]:
         return ["No model returned all the right results: there is nothing to compare."]
     ranked = sorted(summaries, key=lambda summary: summary.makespan)
     sentences = [*_winner(run, ranked), *_bound(run, ranked), *_gil(run, ranked)]
-    return [*sentences, *_broker(ranked), *_startup(run, summaries), *_trust(run, summaries)]
+    return [
+        *sentences,
+        *_broker(ranked),
+        *_latency(run, ranked),
+        *_startup(run, summaries),
+        *_trust(run, summaries),
+    ]
 
 
 def _winner(run: Run, ranked: list[Summary]) -> list[str]:
@@ -185,6 +191,22 @@ def _broker(ranked: list[Summary]) -> list[str]:
     return [
         f"Overhead per call: {listed(costs)}, against {seconds(best.overhead or 0.0)} on {best.model}, "
         "the best local pool."
+    ]
+
+
+def _latency(run: Run, ranked: list[Summary]) -> list[str]:
+    """Say what the way to the broker costs a call, in round trips: a message needs some of them."""
+    trip: float = run.settings.get("round_trip") or 0.0
+    costs = [
+        f"{digits(s.overhead / trip)} on {s.model}"
+        for s in ranked
+        if trip and s.model in _BROKER and s.overhead is not None and s.overhead > 0
+    ]
+    if not costs:
+        return []
+    return [
+        f"A round trip to the broker took {seconds(trip)}; the overhead of a call is that many of them: "
+        f"{listed(costs)}."
     ]
 
 

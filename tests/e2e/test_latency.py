@@ -35,7 +35,7 @@ def test_the_table_says_what_latency_costs_each_queue(
     name = f"latency-{milliseconds}"
     words = (
         "--models",
-        ",".join(QUEUES),
+        f"sequential,{','.join(QUEUES)}",
         "--tasks",
         str(CALLS),
         "--rounds",
@@ -48,6 +48,8 @@ def test_the_table_says_what_latency_costs_each_queue(
     done = far_cluster.compose(*command, timeout=180)
     run = load(report / f"{name}.json")
     assert not run.problems
+    assert run.settings["round_trip"] >= 2 * milliseconds / 1000
+    assert "A round trip to the broker took" in done.stdout
     for model in QUEUES:
         assert model in done.stdout
         rows = [row for leg in run.legs if leg.model == model for row in leg.trace]

@@ -177,6 +177,15 @@ def test_an_overhead_below_zero_is_noise_and_makes_no_sentence() -> None:
     assert "Overhead per call" not in found
 
 
+def test_the_way_to_the_broker_is_told_in_round_trips() -> None:
+    """So a reader sees what a slow network costs each of the queues."""
+    run = run_of(*rounds("sequential", [4.0] * 3), *pool("broker-queue", [3.0] * 3))
+    found = text(replace(run, settings={**run.settings, "round_trip": 0.05}))
+    assert "A round trip to the broker took 50.0 ms" in found
+    assert "10.0 on broker-queue." in found
+    assert "round trip" not in text(run)
+
+
 def test_start_up_is_told_where_it_is_long_enough_to_matter() -> None:
     legs = [
         leg("thread-pool", one_after_another(1.0), startup=0.001),
