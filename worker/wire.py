@@ -40,6 +40,8 @@ PackedCall = tuple[int, bytes]
 PackedOutcome = tuple[Any, ...]
 
 RETURNED, RAISED, LOST, CANCELLED = range(4)
+#: Characters of an error that a reply shows.
+_REASON = 120
 _WORDS = ("returned", "raised", "lost", "cancelled")
 
 _PYTHON = sys.version_info[:2]
@@ -80,13 +82,22 @@ class Reply:
     running: int | None = None
 
     def __repr__(self) -> str:
-        """Tell how many calls ended how: it is what Flower shows as the task's result."""
+        """Tell how many calls ended how, and the first reason: what Flower shows as the task's result."""
         if self.suspect:
             return "taken apart: a process died under this batch"
         statuses = [outcome[0] for outcome in self.outcomes]
-        return ", ".join(
+        text = ", ".join(
             f"{statuses.count(status)} {word}" for status, word in enumerate(_WORDS) if status in statuses
         )
+        # The last line of a traceback is the error; of a lost call the last element is the cause.
+        reasons = [
+            outcome[-1].strip().rpartition("\n")[2]
+            for outcome in self.outcomes
+            if outcome[0] in (RAISED, LOST)
+        ]
+        if any(reasons):
+            text += f" ({reasons[0][:_REASON]})"
+        return text if self.deliveries == 1 else f"{text}, begun {self.deliveries} times"
 
 
 def envelope(

@@ -317,6 +317,9 @@ def test_a_message_is_what_kombu_reads(batch_id: str, payload: bytes, descriptio
 
 
 def test_a_reply_reads_well_in_flower() -> None:
-    reply = Reply("b", "w", [(wire.RETURNED, b""), (wire.RETURNED, b""), (wire.RAISED, b"", "")], [(3, 0.1)])
-    assert repr(reply) == "2 returned, 1 raised"
+    raised = (wire.RAISED, b"", "Traceback (most recent call last):\n  ...\nLookupError: no such thing\n")
+    reply = Reply("b", "w", [(wire.RETURNED, b""), (wire.RETURNED, b""), raised], [(3, 0.1)])
+    assert repr(reply) == "2 returned, 1 raised (LookupError: no such thing)"
+    again = Reply("b", "w", [(wire.LOST, "3 times: signal 11 (SIGSEGV)")], [], deliveries=4)
+    assert repr(again) == "1 lost (3 times: signal 11 (SIGSEGV)), begun 4 times"
     assert "taken apart" in repr(Reply("b", "w", [], [], suspect=True))
