@@ -13,6 +13,9 @@ unexport PYTHONHOME PYTHONPATH PYTHONUSERBASE VIRTUAL_ENV CONDA_PREFIX __PYVENV_
 
 BIN = $(VENV)/bin
 
+# Most tests wait for something: two files are run at a time, unless ARGS chooses some.
+TWO_AT_A_TIME = $(if $(ARGS),,--numprocesses 2 --dist loadfile)
+
 # $(call environment,GROUP...): brings the environment up to date; a shell command.
 define environment
 	@for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.14 python3.13 python3.12 python3.11); do \
@@ -31,13 +34,13 @@ help: ## List the targets
 	    printf '%-16s %s\n' "$$target" "$$text"; \
 	done
 
-compare: ## Compare all concurrency models on the default workload (about a minute)
+compare: ## Compare all concurrency models on the default workload (a minute and a half)
 	$(environment)
 	@"$(BIN)/python" -m producer compare $(ARGS)
 
 test: ## Run the tests against a real broker and real workers (ARGS: for pytest)
 	$(call environment,dev)
-	@"$(BIN)/python" -m pytest $(ARGS)
+	@"$(BIN)/python" -m pytest $(TWO_AT_A_TIME) $(ARGS)
 
 e2e: ## Run the tests of the container images and the compose file (needs Docker)
 	$(call environment,dev e2e)

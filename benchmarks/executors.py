@@ -8,6 +8,7 @@ median over the rounds, and what counts are the ratios: absolute times depend on
 - burst: 20,000 no-op calls, submitted one by one, all results collected (Celery's group: 2,000)
 - lone: one no-op call at a time, its result awaited before the next; median of 300
 - makespan: calls of 50 ms and more, against the ideal (all service times, shared by two processes)
+- late: the burst with 2 ms on each round trip between producer and broker
 - megabytes: arguments of 1 MB each, there and back
 """
 
@@ -29,7 +30,7 @@ import click
 from celery import Celery, group
 
 from producer import CeleryExecutor
-from producer.cluster import Cluster, embedded
+from producer.cluster import Cluster, embedded, free_port
 from producer.measurement.environment import environment
 from worker.workloads import noop, sleep
 
@@ -65,6 +66,20 @@ def plain_worker(cluster: Cluster) -> Iterator[None]:
     try:
         plain_noop.delay(0).get(timeout=30)
         yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def late(url: str) -> Iterator[str]:
+    """The broker as it is reached by a way that takes 1 ms in each direction."""
+    port = free_port()
+    target = url.rpartition("@")[2].removesuffix("/0")
+    program = Path(__file__).parents[1] / "tests" / "e2e" / "latency_proxy.py"
+    process = subprocess.Popen([sys.executable, str(program), f"127.0.0.1:{port}", target, "1"])
+    try:
+        yield f"{url.rpartition('@')[0]}@127.0.0.1:{port}/0"
     finally:
         process.terminate()
         process.wait()
@@ -135,6 +150,13 @@ def one_round(cluster: Cluster) -> dict[str, float]:
         turning = [(noop, n) for n in range(1000)] + [(sleep, 0.05)] * LONG
         figures["makespan, short ones first"] = excess(executor, turning)
         figures["megabytes a second"] = megabytes(executor)
+    with (
+        late(cluster.url) as url,
+        CeleryExecutor(url=url, queue=cluster.queue, key_file=cluster.key_file) as far,
+    ):
+        far.wait_ready(10)
+        list(far.map(noop, range(100)))
+        figures["burst CeleryExecutor, late"] = burst(far)
     return figures
 
 
@@ -166,6 +188,8 @@ def main(rounds: int, json_file: str | None) -> None:
     for other in ("thread pool", "process pool", "group"):
         times = ratio("burst CeleryExecutor", f"burst {other}")
         print(f"burst: CeleryExecutor is {times:.2f} times as fast as {other}")
+    kept = ratio("burst CeleryExecutor, late", "burst CeleryExecutor")
+    print(f"burst: with 2 ms on each round trip CeleryExecutor keeps {100 * kept:.0f} %")
     print(
         f"lone: CeleryExecutor takes {ratio('lone CeleryExecutor', 'lone delay'):.2f} times as long as delay"
     )

@@ -93,8 +93,9 @@ app.conf.update(
         # Look for expired leases often enough for a short one: Kombu's defaults look every 100 s.
         "unacked_restore_interval": max(1.0, LEASE / 5),
         "unacked_restore_throttle": 1,
-        # Who dies while giving messages back blocks the others for this long (default: 300 s).
-        "unacked_mutex_expire": math.ceil(LEASE),
+        # Who dies while giving messages back blocks the others for this long (default: 300 s). Giving back is
+        # safe without, since each message goes back in a transaction.
+        "unacked_mutex_expire": 1,
     },
     # --- results --------------------------------------------------------------------------------
     # The producer deletes what it has read. This is for results whose producer is gone.

@@ -1,6 +1,6 @@
 """Passes TCP connections on, and whatever goes over them so many milliseconds late, in each direction.
 
-    python latency_proxy.py PORT HOST:PORT MILLISECONDS
+    python latency_proxy.py ADDRESS:PORT HOST:PORT MILLISECONDS
 
 It delays, it does not slow down: any amount may be under way at a time.
 """
@@ -39,7 +39,8 @@ async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, de
         writer.close()
 
 
-async def main(port: str, target: str, milliseconds: str) -> None:
+async def main(here: str, target: str, milliseconds: str) -> None:
+    address, _, port = here.partition(":")
     host, _, target_port = target.partition(":")
     delay = float(milliseconds) / 1000
 
@@ -48,7 +49,7 @@ async def main(port: str, target: str, milliseconds: str) -> None:
         there, back = pass_on(reader, there_writer, delay), pass_on(there_reader, writer, delay)
         await asyncio.gather(there, back)
 
-    server = await asyncio.start_server(connected, "0.0.0.0", int(port))  # noqa: S104 - in a container
+    server = await asyncio.start_server(connected, address, int(port))
     async with server:
         await server.serve_forever()
 

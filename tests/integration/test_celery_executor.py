@@ -20,7 +20,7 @@ import textwrap
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ import calls_for_tests
 import psutil
 import pytest
 import values_for_tests
+from waiting import BOUND, gone, until
 
 from producer import CeleryExecutor, broker
 from producer.cluster import Cluster, free_port
@@ -42,15 +43,7 @@ from producer.dispatch.errors import (
 from worker import keys
 from worker.wire import RemoteTraceback
 
-BOUND = 30
 WORKERS = 2
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + BOUND
-    while not condition():
-        assert time.monotonic() < end, f"waited {BOUND} s for {what}"
-        time.sleep(0.01)
 
 
 def opened(cluster: Cluster, **options: Any) -> CeleryExecutor:
@@ -598,7 +591,7 @@ def test_an_executor_that_is_dropped_takes_its_cluster_along(monkeypatch: pytest
     del executor
     gc.collect()
     until(
-        lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family),
+        lambda: gone(family),
         "its cluster to go",
     )
 
@@ -644,11 +637,11 @@ def test_no_worker_is_told_within_patience(cluster: Cluster) -> None:
 
 
 def test_no_broker_is_told_within_patience() -> None:
-    url = f"redis://:hunter2@127.0.0.1:{free_port()}/0"
+    url = f"redis://:secret@127.0.0.1:{free_port()}/0"
     with CeleryExecutor(url=url, queue="q", key_file=None, patience=0.5) as executor:
         error = executor.submit(calls_for_tests.double, 1).exception(BOUND)
     assert isinstance(error, BrokerUnavailableError)
-    assert "hunter2" not in str(error)
+    assert "secret" not in str(error)
 
 
 def test_another_key_is_told_and_nothing_runs(cluster: Cluster, tmp_path: Path) -> None:

@@ -8,30 +8,16 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import BOUND, gone, until
 
 from producer import CeleryExecutor, broker
 from producer.cluster import Cluster, ClusterError, embedded
 from worker.workloads import noop
-
-BOUND = 30
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + BOUND
-    while not condition():
-        assert time.monotonic() < end, f"waited {BOUND} s for {what}"
-        time.sleep(0.02)
-
-
-def gone(processes: list[psutil.Process]) -> bool:
-    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
 
 
 def test_it_listens_on_loopback_only(cluster: Cluster) -> None:

@@ -26,6 +26,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from waiting import BOUND, until
 
 from producer import CeleryExecutor, broker
 from producer.cluster import Cluster
@@ -33,19 +34,11 @@ from producer.dispatch.errors import KeyMismatchError, VersionMismatchError
 from worker import guard, keys, wire
 from worker.signing import Key, load_key
 
-BOUND = 30
 #: Mutated messages of the fuzz: those that hypothesis makes, and those with a few bytes changed.
 MUTANTS, FLIPPED = 1_000, 3_000
 #: Nesting that no JSON parser follows, and one that it follows but what comes after it may not.
 TOO_DEEP, DEEP = 200_000, 900
 SURROGATE = "\ud800"
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + BOUND
-    while not condition():
-        assert time.monotonic() < end, f"waited {BOUND} s for {what}"
-        time.sleep(0.01)
 
 
 class Touch:

@@ -18,12 +18,12 @@ from typing import Any
 import calls_for_tests
 import psutil
 import pytest
+from waiting import BOUND, until
 
 from producer.models import MODELS, Model
 from worker.call import Call, Outcome, run, run_async
 
 WORKERS = 2
-BOUND = 30  # seconds that nothing here comes near
 
 
 @pytest.fixture(params=[name for name, model in MODELS.items() if model.missing() is None])
@@ -44,13 +44,6 @@ def opened(model: Model, request: pytest.FixtureRequest) -> Executor:
 def of(model: Model, function: Callable[..., Any]) -> Callable[..., Any]:
     """The variant of `function` that suits `model`."""
     return getattr(calls_for_tests, f"{function.__name__}_async") if model.asynchronous else function
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + BOUND
-    while not condition():
-        assert time.monotonic() < end, f"waited {BOUND} s for {what}"
-        time.sleep(0.01)
 
 
 def test_a_call_returns_its_value(model: Model, executor: Executor) -> None:
