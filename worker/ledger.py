@@ -6,7 +6,7 @@ same time, one of them comes first:
     field       written by      says
     started     the worker      how often the batch was taken by a worker that had a process free for it
     c<index>    the producer    this call is cancelled; refused once the batch has started
-    crashes     the worker      how often a process died under it...
+    crashes     both            how often a process died under it...
     cause       the worker      ...and of what, the last time
     done        the producer    its reply was read: a late copy of the message is void
 
@@ -142,6 +142,13 @@ class Ledger:
         with self._redis.pipeline() as pipe:
             pipe.hincrby(keys.batch(batch_id), "crashes", 1)
             pipe.hset(keys.batch(batch_id), "cause", cause)
+            pipe.expire(keys.batch(batch_id), keys.EXPIRES)
+            pipe.execute()
+
+    def suspect(self, batch_id: str) -> None:
+        """Note that a process died under a call before it got this message of its own; before it is sent."""
+        with self._redis.pipeline() as pipe:
+            pipe.hset(keys.batch(batch_id), "crashes", 1)
             pipe.expire(keys.batch(batch_id), keys.EXPIRES)
             pipe.execute()
 

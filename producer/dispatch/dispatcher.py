@@ -405,6 +405,8 @@ class Dispatcher:
             try:
                 if time.monotonic() - self._renewed > RENEW:
                     self._renew()
+                if batch.futures[0].suspected:  # the death in company counts
+                    self._ledger.suspect(batch.id)
                 self._redis.lpush(self.queue, message)
             except (redis.RedisError, OSError) as error:
                 self._failed(error)
@@ -532,7 +534,7 @@ class Dispatcher:
             self._pace.learn(name, calls, seconds)
         if reply.suspect:
             for future in batch.futures:
-                future.alone = True
+                future.alone = future.suspected = True
         kept = len(reply.outcomes) if reply.running is None else reply.running + 1
         if kept < batch.kept:
             self._requeue(batch, kept)

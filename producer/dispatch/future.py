@@ -30,6 +30,7 @@ class CallFuture(Future[Any]):
         batch: the batch that it travels in; None while it waits here.
         index: its place in that batch.
         alone: it must not travel in company.
+        suspected: a process died under a batch that it travelled in.
         withdrawn: it was cancelled before it was sent.
     """
 
@@ -44,6 +45,7 @@ class CallFuture(Future[Any]):
         self.batch: Batch | None = None
         self.index = 0
         self.alone = limit is not None
+        self.suspected = False
         self.withdrawn = False
 
     def cancel(self) -> bool:
@@ -95,7 +97,7 @@ def resolve(future: CallFuture, outcome: wire.PackedOutcome) -> None:
         case (wire.LOST, cause):
             quietly(
                 future.set_exception,
-                CallLostError(f"the call ended its worker process {cause} It was not tried again."),
+                CallLostError(f"a worker process died under the call {cause} It was not tried again."),
             )
         case (wire.CANCELLED,):
             future.drop()
