@@ -251,8 +251,8 @@ def test_calls_that_kill_their_process_fail_alone(rig: Rig) -> None:
         else:
             assert call.result(BOUND) == n
     count = rig.runs.count()
-    # Delivered 3 times: once in company, where only the first of them runs, and twice alone.
-    assert [count[str(n)] for n in killers] == [3, 2, 2]
+    # Delivered 3 times: once in company, where only the first of a batch's killers runs, and twice alone.
+    assert all(count[str(n)] in (2, 3) for n in killers)
     assert executor.submit(faulty_calls.step, rig.runs.path, "later").result(BOUND) == "later"
     assert worker.process.poll() is None
     until(rig.broker.settled, "the messages to be settled")

@@ -602,11 +602,14 @@ def test_calls_that_are_outstanding_at_the_interpreters_exit_are_finished(
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent("""
+            import sys
             from calls_for_tests import append
             from producer import CeleryExecutor
             executor = CeleryExecutor()
             for n in range(50):
-                executor.submit(append, "trace", ".").add_done_callback(lambda f: print(f.exception()))
+                executor.submit(append, "trace", ".").add_done_callback(
+                    lambda f: sys.stdout.write(f"{f.exception()}\\n")  # in one piece: two threads write
+                )
         """)
     )
     shell = {
