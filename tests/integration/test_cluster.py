@@ -108,6 +108,15 @@ def test_flower_shows_it() -> None:
                 return any(name.startswith(f"{cluster.queue}@") for name in json.load(answer))
 
         until(shown, "Flower to show the worker")
+        with CeleryExecutor(url=cluster.url, queue=cluster.queue, key_file=cluster.key_file) as executor:
+            assert executor.submit(divmod, 1, 0).exception(BOUND) is not None
+
+        def told() -> bool:
+            with urllib.request.urlopen(f"{cluster.flower_url}/api/tasks", timeout=BOUND) as answer:  # noqa: S310
+                tasks = json.load(answer).values()
+            return any(t["args"] == "divmod(1, 0)" and "ZeroDivisionError" in str(t["result"]) for t in tasks)
+
+        until(told, "Flower to show the call, and why it failed")
 
 
 def test_cluster_up_serves_other_shells_by_its_url_alone(tmp_path: Path) -> None:
