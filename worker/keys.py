@@ -8,6 +8,9 @@ PROTOCOL = 1
 #: Celery stores and publishes the result of the message `<id>` under this prefix and the id.
 RESULT_PREFIX = "celery-task-meta-"
 
+#: Kombu's record of the messages that are in workers' hands, by their delivery tags.
+UNACKED = "unacked"
+
 #: Seconds after which whatever a batch left behind is gone, also where nobody is left to delete it.
 EXPIRES = 3600
 

@@ -26,7 +26,7 @@ class Batch:
         started: when a worker began it; None before.
         kept: how many of its calls it still has: the others were handed back.
         resolved: how many of its calls, from the first on, have their outcome.
-        queue_passed: since when it is known not to wait in the broker's queue, without having been begun.
+        missed: since when it is known to be neither in the broker's queue nor in a worker's hands.
     """
 
     __slots__ = (
@@ -36,8 +36,8 @@ class Batch:
         "futures",
         "id",
         "kept",
+        "missed",
         "names",
-        "queue_passed",
         "resolved",
         "sent",
         "slice",
@@ -56,7 +56,7 @@ class Batch:
         self.started: float | None = None
         self.kept = len(futures)
         self.resolved = 0
-        self.queue_passed: float | None = None
+        self.missed: float | None = None
 
 
 class Cargo:

@@ -37,7 +37,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
 from typing import Any, Literal
 
@@ -71,6 +71,8 @@ QUIET = 10.0
 ROUND = 1.0
 #: Replies that are deleted from the broker together.
 CLOSE_TOGETHER = 32
+#: Messages that are looked through for those that came back to the queue from workers that died.
+MOST_BACK = 256
 #: What ends all calls at once.
 BROKEN = (KeyMismatchError, VersionMismatchError, NoWorkersError, BrokerUnavailableError)
 #: What a caller's thread meets where the broker is away, or where the executor has ended meanwhile and closed
@@ -651,26 +653,49 @@ class Dispatcher:
             self._resend(batch)
 
     def _find_lost(self, now: float) -> None:
-        """Send again what was neither begun nor waits any more: its worker died with it in its hands.
+        """Send again what is nowhere: its worker died with it between the queue and its hands.
 
         A worker takes a message from the queue with one command and claims it with another. Between the two
-        it can die. A message that is claimed comes back after one lease; so one that has not been begun a
-        lease and a half after it was not seen in the queue is nowhere.
+        it can die. A message that is claimed comes back after one lease, and then the same can happen to it
+        again. So one that for a lease and a half neither waits nor is in a worker's hands is lost.
         """
         with self._lock:
-            unbegun = [b for b in self._flying.values() if b.started is None and now - b.sent > FETCH]
+            old = sorted(
+                (b for b in self._flying.values() if now - b.sent > FETCH), key=lambda batch: batch.sent
+            )
         lease = max((worker.lease for worker in self.workers), default=15.0)
-        for batch in sorted(unbegun, key=lambda batch: batch.sent):
-            if self._redis.lpos(self.queue, self._message(batch).decode()) is not None:
-                return  # and those that were sent later wait behind it
-            if batch.queue_passed is None:
-                batch.queue_passed = now
-            elif now - batch.queue_passed > 1.5 * lease:
+        for batch in self._nowhere(old):
+            if batch.missed is None:
+                batch.missed = now
+            elif now - batch.missed > 1.5 * lease:
                 self._resend(batch)
+
+    def _nowhere(self, old: list[Batch]) -> Iterator[Batch]:
+        """Yield those of some batches, in the order in which they were sent, that are not seen anywhere."""
+        for batch in (batch for batch in old if batch.started is None):
+            if self._redis.lpos(self.queue, self._message(batch).decode()) is not None:
+                break  # and those that were sent later wait behind it
+            yield batch
+        begun = [batch for batch in old if batch.started is not None]
+        if not begun:
+            return
+        with self._redis.pipeline(transaction=False) as pipe:
+            for batch in begun:
+                pipe.hexists(keys.UNACKED, f"{batch.id}.0")
+                pipe.hexists(keys.UNACKED, f"{batch.id}.{batch.copy}")
+            # What comes back to the queue is changed, and next to be taken.
+            pipe.lrange(self.queue, -MOST_BACK, -1)
+            *held, back = pipe.execute()
+        for batch, first, last in zip(begun, held[::2], held[1::2], strict=True):
+            identity = f'"{batch.id}"'.encode()
+            if first or last or any(identity in message for message in back):
+                batch.missed = None
+            else:
+                yield batch
 
     def _resend(self, batch: Batch) -> None:
         batch.copy += 1
-        batch.queue_passed = None
+        batch.missed = None
         batch.sent = time.monotonic()
         self.resent += 1
         self._redis.lpush(self.queue, self._message(batch))

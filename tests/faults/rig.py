@@ -164,6 +164,7 @@ class Rig:
             "BREAKEVEN_QUEUE": QUEUE,
             "BREAKEVEN_KEY_FILE": str(self.key_file),
             "BREAKEVEN_LEASE": str(lease),
+            "BREAKEVEN_SCRATCH": str(self.directory),
             "PYTHONPATH": str(HERE),
         }
 

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from concurrent.futures import wait
+from pathlib import Path
 
 import faulty_calls
 import pytest
@@ -86,6 +87,22 @@ def test_a_message_that_died_with_a_worker_before_its_claim_is_sent_again(rig: R
     assert executor._dispatcher.resent == 1
     count = rig.runs.count()
     assert count["warm"] == count["call"] == 1
+
+
+def test_a_message_that_came_back_and_died_with_a_second_worker_is_sent_again(rig: Rig) -> None:
+    """Its first worker was killed when it had begun it, the second before its claim. Then it is nowhere."""
+    first = rig.worker(1, lease=1)
+    gate = rig.directory / "gate"
+    executor = rig.executor()
+    call = executor.submit(faulty_calls.hold_at_first, rig.runs.path, "call", str(gate))
+    rig.runs.pid("call")
+    first.kill()
+    rig.broker.client.delete("unacked", "unacked_index")  # as the second one's BRPOP and death leave it
+    assert rig.broker.settled()
+    rig.worker(1, lease=1)
+    assert call.result(BOUND) == 2
+    assert executor._dispatcher.resent == 1
+    until(rig.broker.settled, "the message to be settled")
 
 
 LEASE = 3.0
@@ -256,3 +273,13 @@ def test_calls_that_kill_their_process_fail_alone(rig: Rig) -> None:
     assert executor.submit(faulty_calls.step, rig.runs.path, "later").result(BOUND) == "later"
     assert worker.process.poll() is None
     until(rig.broker.settled, "the messages to be settled")
+
+
+def test_a_worker_that_is_killed_leaves_nothing_outside_its_directory(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pool keeps files, and only a worker that ends by itself removes them."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    worker = rig.worker(2)
+    worker.kill()
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("pymp-")]
