@@ -6,6 +6,7 @@ import asyncio
 import os
 import pickle
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.call import Call, Outcome, describe, here, run, run_async
+from worker.call import HOST, Call, Outcome, describe, here, host_of, run, run_async
 
 
 def double(value: int) -> int:
@@ -106,6 +107,30 @@ def test_the_times_are_those_of_the_call(function: Callable[..., Any]) -> None:
 
 def test_the_worker_is_host_process_and_thread() -> None:
     assert here() == f"{socket.gethostname()}/{os.getpid()}/{threading.current_thread().name}"
+
+
+def test_each_thread_and_each_forked_process_has_a_name_of_its_own() -> None:
+    """Names are made once for each thread; a fork must not go on under its parent's."""
+    program = (
+        "import os, threading, sys\n"
+        "from worker.call import here\n"
+        "names = [here()]\n"
+        "thread = threading.Thread(target=lambda: names.append(here()), name='another')\n"
+        "thread.start(); thread.join()\n"
+        "print(*names, sep='\\n', flush=True)\n"
+        "if os.fork() == 0:\n"
+        "    print(here(), flush=True); os._exit(0)\n"
+        "os.wait()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    main, thread, forked = (line.split("/") for line in done.stdout.splitlines())
+    assert (main[2], thread[2]) == ("MainThread", "another")
+    assert main[1] == thread[1] != forked[1]
+
+
+def test_a_worker_is_on_the_host_that_its_name_begins_with() -> None:
+    assert host_of(here()) == HOST
+    assert host_of("") == ""
 
 
 def test_an_outcome_names_its_worker() -> None:
