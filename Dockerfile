@@ -12,7 +12,10 @@ RUN python3 -m venv --without-pip /opt/breakeven
 COPY requirements/runtime.txt requirements/
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m pip --python /opt/breakeven/bin/python install --require-hashes --only-binary :all: \
-        --disable-pip-version-check --root-user-action ignore --requirement requirements/runtime.txt
+        --disable-pip-version-check --root-user-action ignore --requirement requirements/runtime.txt \
+    # What hdrhistogram asks for to be built with, and nothing imports.
+    && python3 -m pip --python /opt/breakeven/bin/python uninstall --yes --quiet \
+        --disable-pip-version-check --root-user-action ignore pbr setuptools
 
 # --- the project itself, built with tools that stay in this stage ---------------------------------
 FROM dependencies AS project

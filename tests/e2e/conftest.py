@@ -114,8 +114,8 @@ def report(settings: dict[str, str]) -> Path:
 def started(engine: Engine, settings: dict[str, str]) -> Iterator[tuple[Cluster, list[tuple[str, str]]]]:
     """The cluster, and what happened when it was started: (service, what), in order."""
     made = Cluster(engine, "breakeven-e2e", settings)
-    made.down()
-    begun = int(time.time())
+    made.down()  # what a killed run may have left
+    begun = time.time()
     try:
         made.up("redis", "worker", "flower")
         made.compose("run", "--rm", "report-folder")

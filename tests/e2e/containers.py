@@ -179,7 +179,7 @@ class Cluster:
         (found,) = self.containers(service)
         return str(found["Id"])
 
-    def events(self, since: int) -> list[tuple[str, str]]:
+    def events(self, since: float) -> list[tuple[str, str]]:
         """Return what happened to the containers since then, in order: (service, what)."""
         filters = (
             "--filter",
@@ -187,7 +187,7 @@ class Cluster:
             "--filter",
             f"label=com.docker.compose.project={self.project}",
         )
-        span = ("--since", str(since), "--until", str(int(time.time()) + 1))
+        span = ("--since", f"{since:.6f}", "--until", str(int(time.time()) + 1))
         lines = self.engine.docker("events", *span, *filters, "--format", "json").splitlines()
         told = [json.loads(line) for line in lines]
         return [(one["Actor"]["Attributes"]["com.docker.compose.service"], one["Action"]) for one in told]
