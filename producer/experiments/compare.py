@@ -3,9 +3,6 @@
 For each round and model a leg: open the executor ─▶ warm it up ─▶ run all calls (measured) ─▶ close it. So no
 model finds a machine that another one's threads and processes still occupy, and what start-up costs is known
 and kept apart. The cluster alone stays up across rounds, as a cluster does.
-
-The first round keeps the order of the table, sequential first; the others are shuffled, so that no model
-always runs after the same neighbour.
 """
 
 from __future__ import annotations
@@ -16,18 +13,20 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import psutil
 
 from producer.experiments.check import Checker
 from producer.experiments.job import Job, served
+from producer.measurement.cost import measuring_cost
 from producer.measurement.environment import environment
+from producer.measurement.noise import meter
 from producer.measurement.resources import Sampler, pss, sampled, tree
 from producer.measurement.run import Leg, Run
 from producer.measurement.trace import Failure, StalledError, one_line, trace
@@ -39,9 +38,13 @@ if TYPE_CHECKING:
     from producer.broker import Worker
     from producer.cluster import Cluster
 
+T = TypeVar("T")
+
 #: Rounds beyond this would narrow the intervals by little, and keep the user waiting.
 MOST_ROUNDS = 20
 FEWEST_ROUNDS = 2
+#: A third round may stretch the budget by so much: two can hardly tell any difference.
+STRETCH = 1.25
 #: The environment variable that says where Flower is, for a cluster that is there already.
 FLOWER_VARIABLE = "BREAKEVEN_FLOWER_ADDRESS"
 #: Seconds within which a pool's workers must have answered.
@@ -147,6 +150,7 @@ class _Comparison:
             settings=settings,
             environment=environment(),
             began=clock(),
+            measuring=measuring_cost(),
         )
         self.note(f"Memory includes the producer's own {pss(self.me) / 1e6:.0f} MB.")
 
@@ -167,19 +171,14 @@ class _Comparison:
         for name, why in reasons.items():
             if why is not None:
                 self.leave_out(name, why)
-        chance = random.Random(self.options.seed)  # noqa: S311 - an order, not a secret
         begun = time.perf_counter()
-        number = 0
-        while self.left():
-            number += 1
+        for number, order in enumerate(orders(self.left(), self.options.seed), 1):
             round_begun = time.perf_counter()
-            order = self.left()
-            if number > 1:
-                chance.shuffle(order)
             for name in order:
-                self.one_leg(MODELS[name], number)
+                if name not in self.run.unavailable:
+                    self.one_leg(MODELS[name], number)
             now = time.perf_counter()
-            if self.enough(number, now - begun, now - round_begun):
+            if not self.left() or self.enough(number, now - begun, now - round_begun):
                 break
 
     def left(self) -> list[str]:
@@ -190,7 +189,8 @@ class _Comparison:
             return number >= self.options.rounds
         if number < FEWEST_ROUNDS:
             return False
-        return number >= MOST_ROUNDS or spent + last > self.options.budget
+        budget = self.options.budget * (STRETCH if number == FEWEST_ROUNDS else 1.0)
+        return number >= MOST_ROUNDS or spent + last > budget
 
     def reach_cluster(self) -> None:
         """Find the cluster that the user named, or start one of our own."""
@@ -261,8 +261,12 @@ class _Comparison:
             calls = self.job.calls(asynchronous=model.asynchronous)
             gc.collect()  # the rubbish of the leg before is not this one's
             sampler = Sampler(lambda: dict.fromkeys(involved()))
+            aside = before.difference(involved())
+            earlier = meter(aside)
             with sampled(sampler):
                 rows, outcomes = trace(executor, _entry(model), calls, self.options.timeout)
+            resources = sampler.result()
+            noise = earlier.noise(meter(aside), resources.cpu + sampler.own_cpu)
             stalled = any(isinstance(outcome.error, StalledError) for outcome in outcomes)
         except CannotRunError as error:
             self.leave_out(model.name, str(error))
@@ -272,7 +276,17 @@ class _Comparison:
                 abandon(executor)
             else:
                 executor.shutdown()
-        leg = Leg(model.name, number, at_once, startup, rows, sampler.result())
+        all_seen = not model.on_cluster or self.cluster is not None
+        leg = Leg(
+            model.name,
+            number,
+            at_once,
+            startup,
+            rows,
+            resources,
+            sampler.timeline(),
+            noise if all_seen else None,
+        )
         self.checker.check(model.name, outcomes)
         self.run = replace(self.run, legs=(*self.run.legs, leg), problems=self.checker.problems)
         self.observer.measured(leg, self.run)
@@ -290,6 +304,21 @@ class _Comparison:
         except (Exception, CancelledError) as error:
             raise CannotRunError(one_line(error)) from error
         return model.at_once(workers, len(self.job.arguments)), answered
+
+
+def orders(names: Sequence[T], seed: int) -> Iterator[list[T]]:
+    """Yield the order of each round, without an end.
+
+    The first is that of `names`. Every second is the reverse of the one before it, so that what an early or a
+    late place costs cancels out; the others are shuffled, so that none always runs after the same neighbour.
+    """
+    chance = random.Random(seed)  # noqa: S311 - an order, not a secret
+    order = list(names)
+    while True:
+        yield list(order)
+        order.reverse()
+        yield list(order)
+        chance.shuffle(order)
 
 
 def warm_up(executor: Executor, model: Model, job: Job, workers: int) -> float:

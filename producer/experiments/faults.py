@@ -16,14 +16,17 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures import Future as _Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
+from producer import cluster
 from producer.cluster import Bench
+from producer.measurement.environment import environment
+from producer.measurement.result import Result
 
 #: The name of this project's drill.
 OURS = "breakeven"
@@ -64,6 +67,21 @@ QUICK = Plan(calls=120, seconds=0.25, kills=2, processes=4, lease=2.0, bound=8.0
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """A call that a kill cut short; times are in seconds since the first submission.
+
+    Attributes:
+        call: its index.
+        killed: when its worker was killed.
+        delivered: when its result came nevertheless; None if it did not.
+    """
+
+    call: int
+    killed: float
+    delivered: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Drill:
     """What became of the calls.
 
@@ -76,6 +94,9 @@ class Drill:
         recoveries: for each of these that was delivered, seconds from the kill to the delivery.
         seconds: from the first submission to the last delivery.
         kills: workers that were killed.
+        kill_times: when they were, in seconds since the first submission.
+        deliveries: when each result came, likewise, ascending.
+        cuts: each call that was cut short.
     """
 
     name: str
@@ -86,6 +107,9 @@ class Drill:
     recoveries: tuple[float, ...]
     seconds: float
     kills: int
+    kill_times: tuple[float, ...] = ()
+    deliveries: tuple[float, ...] = ()
+    cuts: tuple[Cut, ...] = ()
 
     @property
     def lost(self) -> int:
@@ -104,6 +128,21 @@ class Drill:
             return None
         ranked = sorted(self.recoveries)
         return ranked[math.ceil(0.99 * len(ranked)) - 1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drills(Result):
+    """What `faults` measured.
+
+    Attributes:
+        plan: what was drilled.
+        drills: what became of the calls with each kind of settings, as far as it got.
+    """
+
+    experiment: ClassVar[str] = "faults"
+
+    plan: Plan
+    drills: tuple[Drill, ...] = ()
 
 
 class Observer(Protocol):
@@ -128,20 +167,35 @@ class _Fleet(Protocol):
         """Submit all calls, and tell of each right result, until all are there or it is given up."""
 
 
-def drills(plan: Plan, bench: Bench, observer: Observer) -> Iterator[Drill]:
-    """Run the drill on each kind of settings, and yield what became of it.
+def faults(plan: Plan, observer: Observer) -> Drills:
+    """Run the drill on each kind of settings, and return what became of the calls.
+
+    Ctrl-C ends it early, with what there is so far: the result then is `interrupted`.
 
     Raises:
-        ClusterError: a worker could not be started.
+        ClusterError: the broker or a worker could not be started.
     """
-    fleets: list[_Fleet] = [
-        _Ours(plan, bench),
-        _Plain(plan, bench, "Celery's defaults", 1, acks_late=False),
-        _Plain(plan, bench, "Celery, acks_late", 2, acks_late=True),
-    ]
-    for number, fleet in enumerate(fleets):
-        observer.begins(fleet.name, plan)
-        yield _drill(plan, bench, fleet, bench.directory / f"drill-{number}", observer)
+    result = Drills(
+        plan=plan,
+        models=(),
+        settings={"workers": plan.workers},
+        environment=environment(),
+        began=time.time(),
+    )
+    try:
+        with cluster.bench() as made:
+            fleets: list[_Fleet] = [
+                _Ours(plan, made),
+                _Plain(plan, made, "Celery's defaults", 1, acks_late=False),
+                _Plain(plan, made, "Celery, acks_late", 2, acks_late=True),
+            ]
+            for number, fleet in enumerate(fleets):
+                observer.begins(fleet.name, plan)
+                drill = _drill(plan, made, fleet, made.directory / f"drill-{number}", observer)
+                result = replace(result, drills=(*result.drills, drill))
+    except KeyboardInterrupt:
+        result = replace(result, interrupted=True)
+    return result
 
 
 @dataclass
@@ -207,6 +261,10 @@ def _judge(plan: Plan, name: str, record: _Record, log: Path, begun: float, kill
         else:
             running[int(index), int(pid)] = None
     cut = {index: record.killed[pid] for index, pid in running if pid in record.killed}
+
+    def since(when: float) -> float:
+        return round(when - begun, 4)
+
     return Drill(
         name=name,
         calls=plan.calls,
@@ -216,6 +274,12 @@ def _judge(plan: Plan, name: str, record: _Record, log: Path, begun: float, kill
         recoveries=tuple(record.delivered[i] - at for i, at in cut.items() if i in record.delivered),
         seconds=max(record.delivered.values(), default=begun) - begun,
         kills=kills,
+        kill_times=tuple(sorted(set(map(since, record.killed.values())))),
+        deliveries=tuple(sorted(map(since, record.delivered.values()))),
+        cuts=tuple(
+            Cut(i, since(at), since(record.delivered[i]) if i in record.delivered else None)
+            for i, at in sorted(cut.items(), key=lambda item: item[1])
+        ),
     )
 
 
@@ -274,7 +338,11 @@ class _Plain:
         self.name = name
         self._plan, self._bench = plan, bench
         self._url = f"{bench.url.rpartition('/')[0]}/{database}"
-        self._settings = {"CELERY_BROKER_URL": self._url, "PLAIN_ACKS_LATE": "1" if acks_late else ""}
+        self._settings = {
+            "CELERY_BROKER_URL": self._url,
+            "PLAIN_ACKS_LATE": "1" if acks_late else "",
+            "TMPDIR": str(bench.directory),  # whoever is killed leaves files behind
+        }
         self._label = f"plain-{database}"
 
     def start_worker(self, number: int) -> tuple[int, Callable[[], None]]:

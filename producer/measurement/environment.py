@@ -27,9 +27,12 @@ class Environment:
         cores_in_reach: those that this process may use (affinity, cgroup quota).
         memory: bytes of memory.
         python: implementation and version.
-        gil: whether the interpreter has a global lock.
+        gil: whether the interpreter has a global lock, now.
         load: load average of the last minute before the run; None where the system has none.
         versions: of the packages that matter.
+        free_threaded: whether this Python was built to do without a global lock; its lock can be on still.
+        affinity: cores that this process may run on; None where the system does not tell.
+        quota: cores that the cgroup's CPU quota amounts to; None without one.
     """
 
     system: str
@@ -41,6 +44,9 @@ class Environment:
     gil: bool
     load: float | None
     versions: dict[str, str]
+    free_threaded: bool = False
+    affinity: int | None = None
+    quota: float | None = None
 
 
 def environment() -> Environment:
@@ -57,6 +63,9 @@ def environment() -> Environment:
         gil=gil(),
         load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         versions=dict(_versions()),
+        free_threaded=free_threaded_build(),
+        affinity=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        quota=_quota(),
     )
 
 
@@ -79,8 +88,12 @@ def cores_in_reach() -> int:
         count = len(os.sched_getaffinity(0))
     else:
         count = os.cpu_count() or 1
-    quota = _cgroup_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
+    quota = _quota()
     return max(1, count if quota is None else min(count, math.ceil(quota)))
+
+
+def _quota() -> float | None:
+    return _cgroup_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
 
 
 def _cgroup_quota(membership: Path, root: Path) -> float | None:

@@ -1,22 +1,14 @@
-"""A run: everything that an experiment measured, and what is needed to understand it later.
-
-Saved as JSON. Reports are made from it, and from nothing else.
-"""
+"""A run: what `compare` measured."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
-from producer.measurement.environment import Environment
-from producer.measurement.resources import Resources
-from producer.measurement.trace import Trace, from_columns, to_columns
-
-#: Raised with every change that an older reader would misunderstand.
-FORMAT = 1
+from producer.measurement.noise import Noise
+from producer.measurement.resources import Resources, Sample
+from producer.measurement.result import Result
+from producer.measurement.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +22,8 @@ class Leg:
         startup: seconds to open the executor and have every worker answer; not part of any other figure.
         trace: a row for each call.
         resources: what all processes involved used while the calls ran.
+        samples: the same over time, from the moment at which the calls began.
+        noise: what else this machine did meanwhile; None where some of the processes involved are not known.
     """
 
     model: str
@@ -38,6 +32,8 @@ class Leg:
     startup: float
     trace: Trace
     resources: Resources
+    samples: tuple[Sample, ...] = ()
+    noise: Noise | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,92 +51,24 @@ class Problem:
     what: str
 
 
-@dataclass(frozen=True)
-class Run:
-    """What `compare` measured.
+@dataclass(frozen=True, kw_only=True)
+class Run(Result):
+    """What `compare` measured. Its settings: `workers`, `rounds`, `budget`, `timeout`, `seed`, `remote`, ...
 
     Attributes:
         workload: the name of what ran.
         calls: each call as source text, in order.
-        models: every model that was asked for, in the order of the report.
-        settings: the options that it ran with.
-        environment: where it ran.
-        began: when, in seconds since the epoch.
         legs: what was measured, in the order in which it was.
-        unavailable: why a model did not run, for those that did not.
         problems: results that are wrong, and calls that failed.
         cluster_startup: seconds until the embedded cluster was ready; None if none was started.
-        workers: how many workers a pool was given, and how many processes the cluster had.
-        notes: what a reader should know, in sentences.
-        interrupted: whether it was stopped before its end.
+        measuring: seconds that measuring itself costs a worker in each call.
     """
+
+    experiment: ClassVar[str] = "compare"
 
     workload: str
     calls: tuple[str, ...]
-    models: tuple[str, ...]
-    settings: dict[str, Any]
-    environment: Environment
-    began: float
     legs: tuple[Leg, ...] = ()
-    unavailable: dict[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     cluster_startup: float | None = None
-    notes: tuple[str, ...] = ()
-    interrupted: bool = False
-
-
-def save(run: Run, path: Path) -> None:
-    """Write `run` to `path` as JSON.
-
-    Raises:
-        OSError: the file can't be written.
-    """
-    document = {"format": FORMAT, **{f.name: getattr(run, f.name) for f in dataclasses.fields(run)}}
-    document["environment"] = dataclasses.asdict(run.environment)
-    document["problems"] = [dataclasses.asdict(problem) for problem in run.problems]
-    document["legs"] = [
-        {
-            "model": leg.model,
-            "round": leg.round,
-            "at_once": leg.at_once,
-            "startup": leg.startup,
-            "resources": dataclasses.asdict(leg.resources),
-            "trace": to_columns(leg.trace),
-        }
-        for leg in run.legs
-    ]
-    path.write_text(json.dumps(document, separators=(",", ":")) + "\n")
-
-
-def load(path: Path) -> Run:
-    """Read a run that `save` wrote.
-
-    Raises:
-        OSError: the file can't be read.
-        ValueError: it holds something else, or a run of another format.
-    """
-    try:
-        document = json.loads(path.read_bytes())
-        saved = document.pop("format")
-    except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a saved run") from error
-    if saved != FORMAT:
-        raise ValueError(f"{path} was saved in format {saved}; this version reads format {FORMAT}")
-    try:
-        document["environment"] = Environment(**document["environment"])
-        document["problems"] = tuple(Problem(**problem) for problem in document["problems"])
-        document["legs"] = tuple(
-            Leg(
-                **{
-                    **leg,
-                    "resources": Resources(**leg["resources"]),
-                    "trace": from_columns(leg["trace"]),
-                }
-            )
-            for leg in document["legs"]
-        )
-        for name in ("calls", "models", "notes"):
-            document[name] = tuple(document[name])
-        return Run(**document)
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is not a saved run") from error
+    measuring: float | None = None

@@ -116,6 +116,18 @@ def _on_cluster(cluster: Cluster | None, batch: int | Literal["auto"]) -> Execut
     return CeleryExecutor(url=cluster.url, queue=cluster.queue, key_file=cluster.key_file, batch=batch)
 
 
+def limited(name: str, messages: int) -> Executor:
+    """Open a broker queue on the cluster that CELERY_BROKER_URL names.
+
+    Args:
+        name: of the model.
+        messages: that may be under way at a time: so many of its workers' processes are busy at most.
+    """
+    from producer.models.broker_queue import CeleryExecutor
+
+    return CeleryExecutor(batch=1 if name == "broker-queue" else "auto", max_workers=messages)
+
+
 def abandon(executor: Executor) -> None:
     """Shut an executor down without waiting: what waits is cancelled, and processes of its own are ended.
 

@@ -1,7 +1,8 @@
 """The bound on waiting calls, for every local executor: one place, one rule.
 
 An executor whose queue has no end turns a producer that is faster than its workers into memory.
-`Bounded` makes `submit` wait instead (back-pressure) until one of the calls before it has ended.
+`Bounded` makes `submit` wait instead (back-pressure) until one of the calls before it has ended; `Rejecting`
+makes it raise.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Bounded(Executor):
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Submit a call, when there is room for it."""
-        self._slots.acquire()
+        self._admit()
         try:
             future = super().submit(fn, *args, **kwargs)
         except BaseException:
@@ -50,5 +51,20 @@ class Bounded(Executor):
         future.add_done_callback(self._release)
         return future
 
+    def _admit(self) -> None:
+        self._slots.acquire()
+
     def _release(self, _: Future[Any]) -> None:
         self._slots.release()
+
+
+class RejectedError(RuntimeError):
+    """There is no room for the call: so many are unfinished already."""
+
+
+class Rejecting(Bounded):
+    """Like `Bounded`, but a `submit` above the limit raises `RejectedError` at once."""
+
+    def _admit(self) -> None:
+        if not self._slots.acquire(blocking=False):
+            raise RejectedError("no room for another call")

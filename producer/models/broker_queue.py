@@ -32,7 +32,7 @@ from worker.signing import load_key
 T = TypeVar("T")
 
 #: Calls that may be outstanding; above that `submit` waits. Enough to keep a large cluster busy for as long
-#: as its news take; 20,000 futures are some 30 MB.
+#: as its news take; 20,000 futures are some 15 MB.
 MAX_PENDING = 20_000
 
 #: Seconds without a worker, or without the broker, after which all calls fail.

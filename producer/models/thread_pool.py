@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor as _ThreadPoolExecutor
 
-from producer.models.bounded import MAX_PENDING, Bounded
+from producer.models.bounded import MAX_PENDING, Bounded, Rejecting
 
 
 class ThreadPoolExecutor(Bounded, _ThreadPoolExecutor):
@@ -17,3 +17,7 @@ class ThreadPoolExecutor(Bounded, _ThreadPoolExecutor):
 
     def __init__(self, max_workers: int, *, max_pending: int = MAX_PENDING) -> None:
         super().__init__(max_workers, thread_name_prefix="thread-pool", max_pending=max_pending)
+
+
+class RejectingThreadPoolExecutor(Rejecting, ThreadPoolExecutor):
+    """The same, but a call for which there is no room is refused: `submit` raises `RejectedError`."""

@@ -16,8 +16,11 @@ from producer.measurement.summary import (
     service_times,
     summarize,
 )
-from producer.reports.words import digits, interval, listed, percent, seconds
+from producer.reports.trust import trust
+from producer.reports.words import confidence, digits, listed, percent, seconds
 
+#: What findings are about.
+WINNER, BOUND, OVERHEAD, TRUST = "winner", "bound", "overhead", "trust"
 #: The local models that share work among threads, processes or interpreters.
 _LOCAL = ("thread-per-request", "thread-pool", "process-pool", "interpreter-pool")
 #: Those that send calls to Celery workers.
@@ -34,19 +37,24 @@ def findings(run: Run) -> list[str]:
 
     Models whose results were wrong, or whose calls failed, are not ranked.
     """
+    return [sentence for sentences in by_topic(run).values() for sentence in sentences]
+
+
+def by_topic(run: Run) -> dict[str, list[str]]:
+    """Return what `findings` says by what it is about, the most important first."""
+    if not run.legs:
+        return {}
     wrong = {problem.model for problem in run.problems}
     summaries = [s for model in run.models if model not in wrong and (s := summarize(run, model)) is not None]
     if not summaries:
-        return ["No model returned all the right results: there is nothing to compare."]
+        return {WINNER: ["No model returned all the right results: there is nothing to compare."]}
     ranked = sorted(summaries, key=lambda summary: summary.makespan)
-    sentences = [*_winner(run, ranked), *_bound(run, ranked), *_gil(run, ranked)]
-    return [
-        *sentences,
-        *_broker(ranked),
-        *_latency(run, ranked),
-        *_startup(run, summaries),
-        *_trust(run, summaries),
-    ]
+    return {
+        WINNER: _winner(run, ranked),
+        BOUND: [*_bound(run, ranked), *_gil(run, ranked)],
+        OVERHEAD: [*_broker(ranked), *_latency(run, ranked)],
+        TRUST: [*_startup(run, summaries), *trust(run, summaries, _claimed(run, ranked))],
+    }
 
 
 def _winner(run: Run, ranked: list[Summary]) -> list[str]:
@@ -67,21 +75,30 @@ def _winner(run: Run, ranked: list[Summary]) -> list[str]:
     elif first.speedup.excludes(1.0):
         sentences.append(
             f"{first.model} was the fastest: {digits(first.speedup.value)} times as fast as sequential "
-            f"(95 % confidence: {interval(first.speedup)})."
+            f"({confidence(first.speedup)})."
         )
     else:
         sentences.append(
             f"No model was faster than sequential by more than noise: the best, {first.model}, was "
-            f"{digits(first.speedup.value)} times as fast (95 % confidence: {interval(first.speedup)})."
+            f"{digits(first.speedup.value)} times as fast ({confidence(first.speedup)})."
         )
     lead = compared(run, first.model, second.model)
     if lead is not None and lead.known and SEQUENTIAL not in (first.model, second.model):
-        how_sure = f"{digits(lead.value)} times as fast, 95 % confidence: {interval(lead)}"
+        how_sure = f"{digits(lead.value)} times as fast, {confidence(lead)}"
         if lead.excludes(1.0):
             sentences.append(f"Its lead over the runner-up, {second.model}, is more than noise ({how_sure}).")
         else:
             sentences.append(f"Its lead over the runner-up, {second.model}, is within noise ({how_sure}).")
     return sentences
+
+
+def _claimed(run: Run, ranked: list[Summary]) -> list[Interval]:
+    """Return the differences that are called more than noise."""
+    if len(ranked) < 2:
+        return []
+    first, second = ranked[:2]
+    ratios = [compared(run, first.model, other) for other in {SEQUENTIAL, second.model} - {first.model}]
+    return [ratio for ratio in ratios if ratio is not None and ratio.excludes(1.0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +115,15 @@ class _Work:
     def busy(self) -> float:
         """The share of the makespan during which the work kept a core busy."""
         return self.cpu / self.makespan
+
+
+def longest_bound(run: Run) -> tuple[float, str] | None:
+    """Return how many times as fast as sequential anything can be: the longest call alone is left; and it.
+
+    None where sequential did not run.
+    """
+    work = _work(run)
+    return None if work is None or not work.longest else (work.makespan / work.longest, work.call)
 
 
 def _work(run: Run) -> _Work | None:
@@ -155,22 +181,25 @@ def _bound(run: Run, ranked: list[Summary]) -> list[str]:
 
 
 def _gil(run: Run, ranked: list[Summary]) -> list[str]:
-    """Say what the GIL did, where threads gained nothing and processes did."""
+    """Say what the GIL did to work that computes, or that there is none."""
     by_name = {summary.model: summary for summary in ranked}
     threads, processes = by_name.get("thread-pool"), by_name.get("process-pool")
     work = _work(run)
-    if threads is None or processes is None or work is None or work.busy < _COMPUTES:
+    if threads is None or threads.speedup is None or work is None or work.busy < _COMPUTES:
         return []
-    if threads.speedup is None or processes.speedup is None or not run.environment.gil:
+    gained = digits(threads.speedup.value)
+    if _above_one(threads.speedup):
+        why = "the calls release the GIL" if run.environment.gil else "this Python has no GIL"
+        return [f"thread-pool was {gained} times as fast as sequential at work that computes: {why}."]
+    if processes is None or processes.speedup is None or not run.environment.gil:
         return []
     lead = compared(run, "process-pool", "thread-pool")
     if lead is None or not _above_one(lead) or not _above_one(processes.speedup):
         return []
-    if _above_one(threads.speedup):
-        return []
     return [
-        f"thread-pool gained nothing ({digits(threads.speedup.value)} times sequential) where process-pool "
-        f"did ({digits(processes.speedup.value)}): the GIL lets one thread at a time run Python code."
+        f"thread-pool gained nothing ({gained} times sequential) where process-pool did "
+        f"({digits(processes.speedup.value)}): the GIL lets one thread at a time run Python code. "
+        "`producer gil` measures what that costs."
     ]
 
 
@@ -215,16 +244,3 @@ def _startup(run: Run, summaries: list[Summary]) -> list[str]:
     if run.cluster_startup is not None:
         costs.append(f"the embedded cluster {seconds(run.cluster_startup)}")
     return [f"Start-up, part of no figure above: {listed(costs)}."] if costs else []
-
-
-def _trust(run: Run, summaries: list[Summary]) -> list[str]:
-    sentences = []
-    if all(summary.rounds < 2 for summary in summaries):
-        sentences.append("One round tells nothing about noise: --rounds 3 or more gives intervals.")
-    environment = run.environment
-    if environment.load is not None and environment.load > 0.5 * environment.cores_in_reach:
-        sentences.append(
-            f"The machine was busy before the run (load {environment.load:.1f} on "
-            f"{environment.cores_in_reach} cores): what else runs there widens the intervals."
-        )
-    return sentences

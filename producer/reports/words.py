@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from producer.measurement.summary import Interval
+from producer.measurement.summary import SURE, Interval
 
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 NONE = "–"
@@ -42,6 +42,12 @@ def digits(value: float) -> str:
 def interval(of: Interval) -> str:
     """Write an interval's bounds; a dash where there are none."""
     return f"{digits(of.low)} to {digits(of.high)}" if of.known else NONE
+
+
+def confidence(of: Interval) -> str:
+    """Write the interval that decides whether there is a difference: `99 % confidence: 1.32 to 1.41`."""
+    low, high = of.sure or (of.low, of.high)
+    return f"{100 * SURE:.0f} % confidence: {digits(low)} to {digits(high)}"
 
 
 def megabytes(value: int) -> str:

@@ -3,50 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+from shell_for_tests import BOUND, QUEUES, producer
 
 from producer.cluster import Cluster, free_port
-from producer.measurement.run import load
+from producer.measurement.result import load
+from producer.measurement.run import Run
 from producer.measurement.summary import summarize
-
-BOUND = 60
-QUEUES = "broker-queue,broker-queue-batched"
-Producer = Any
-
-
-@pytest.fixture
-def shell(cluster: Cluster, tmp_path: Path) -> dict[str, str]:
-    """The environment of a shell that uses the tests' cluster."""
-    return {
-        **os.environ,
-        "CELERY_BROKER_URL": cluster.url,
-        "BREAKEVEN_QUEUE": cluster.queue,
-        "BREAKEVEN_KEY_FILE": str(cluster.key_file),
-        "NO_COLOR": "1",
-    }
-
-
-def producer(
-    *arguments: str, env: dict[str, str], cwd: Path, stdin: str = ""
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "producer", *arguments],
-        capture_output=True,
-        text=True,
-        env=env,
-        cwd=cwd,
-        input=stdin,
-        timeout=BOUND,
-    )
 
 
 def test_compare_measures_the_cluster_that_the_environment_names(
@@ -60,7 +30,7 @@ def test_compare_measures_the_cluster_that_the_environment_names(
     )
     assert done.returncode == 0, done.stderr
     assert "ran on 2 processes of 1 worker" in done.stdout
-    run = load(tmp_path / "run.json")
+    run = load(tmp_path / "run.json", Run)
     assert run.cluster_startup is None  # it was there
     for model in QUEUES.split(","):
         summary = summarize(run, model)
@@ -80,10 +50,11 @@ def test_compare_brings_a_cluster_where_there_is_none(shell: dict[str, str], tmp
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    run = load(tmp_path / "run.json")
+    run = load(tmp_path / "run.json", Run)
     assert run.cluster_startup is not None
     assert {leg.model for leg in run.legs} == {"sequential", "process-pool", *QUEUES.split(",")}
     assert all(len(leg.trace) == 2 for leg in run.legs)
+    assert all(leg.samples and leg.resources.switches > 0 for leg in run.legs)
 
 
 @pytest.mark.parametrize("model", QUEUES.split(","))
@@ -177,23 +148,3 @@ def test_the_standard_celery_commands_work_as_they_stand(cluster: Cluster, shell
     )
     assert done.returncode == 0, done.stderr
     assert "pong" in done.stdout
-
-
-def test_break_even_measures_every_size_on_the_cluster_too(shell: dict[str, str], tmp_path: Path) -> None:
-    done = producer(
-        *("break-even", "io", "--quick", "--models", "sequential,event-loop,broker-queue-batched"),
-        *("--json", "sweep.json"),
-        env=shell,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Faster than sequential: event-loop" in done.stdout
-    sweep = json.loads((tmp_path / "sweep.json").read_text())
-    measured = {(point["model"], point["size"], point["round"]) for point in sweep["points"]}
-    assert len(measured) == 3 * len(sweep["sizes"]) * 3  # models, sizes, rounds
-
-
-def test_break_even_names_the_kinds_of_call_that_there_are(shell: dict[str, str], tmp_path: Path) -> None:
-    done = producer("break-even", "cpo", env=shell, cwd=tmp_path)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "did you mean 'cpu'?" in done.stderr

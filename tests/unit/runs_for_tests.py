@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from producer.measurement.environment import Environment
+from producer.measurement.noise import Noise
 from producer.measurement.resources import Resources
 from producer.measurement.run import Leg, Run
 from producer.measurement.trace import Row, Trace
@@ -33,27 +34,29 @@ def one_after_another(*services: float) -> Trace:
     for index, service in enumerate(services):
         rows.append(Row(index, 0.0, now, now + service, now + service, "host/1/MainThread"))
         now += service
-    return tuple(rows)
+    return Trace(rows)
 
 
 def all_at_once(*services: float) -> Trace:
     """The trace of calls that all start when the round begins."""
-    return tuple(Row(i, 0.0, 0.0, s, s, f"host/1/thread-{i}") for i, s in enumerate(services))
+    return Trace(Row(i, 0.0, 0.0, s, s, f"host/1/thread-{i}") for i, s in enumerate(services))
 
 
 def leg(
     model: str,
-    trace: Trace,
+    trace: Iterable[Row],
     *,
     number: int = 1,
     at_once: int = 1,
     startup: float = 0.0,
     cpu: float | None = None,
     memory: int = 50 * MEGABYTE,
+    noise: Noise | None = None,
 ) -> Leg:
     """A leg; without `cpu` its calls computed for as long as they took."""
+    trace = trace if isinstance(trace, Trace) else Trace(trace)
     used = sum((row.finished or 0.0) - (row.started or 0.0) for row in trace) if cpu is None else cpu
-    return Leg(model, number, at_once, startup, trace, Resources(used, memory, 1, 1))
+    return Leg(model, number, at_once, startup, trace, Resources(used, memory, 1, 1), noise=noise)
 
 
 def rounds(

@@ -11,15 +11,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from processes_for_tests import left
+from runs_for_tests import rounds, run_of
 
 from producer import cli
-from producer.measurement.run import load
+from producer.experiments.job import job
+from producer.measurement.result import load, save
+from producer.measurement.run import Run as Comparison
 from producer.models import MODELS
 from worker.workloads import WORKLOADS
 
@@ -349,7 +353,7 @@ def test_a_comparison_of_the_local_models_is_reported_and_saved(here: Path) -> N
     done = producer(
         "compare", "noop", "--models", models, "--tasks", "50", "--rounds", "2", "--json", "run.json"
     )
-    run = load(here / "run.json")
+    run = load(here / "run.json", Comparison)
     assert done.returncode == 0
     first_words = [line.split()[0] for line in done.stdout.splitlines() if line.strip()]
     assert set(models.split(",")) <= set(first_words)
@@ -357,6 +361,96 @@ def test_a_comparison_of_the_local_models_is_reported_and_saved(here: Path) -> N
         (model, number, 50) for model in sorted(models.split(",")) for number in (1, 2)
     ]
     assert not run.problems
+
+
+WAIT = ("compare", "sleep", "--models", "sequential,thread-pool", "--tasks", "4", "--rounds", "4", "--quick")
+
+
+@pytest.fixture
+def baseline(here: Path) -> Callable[..., None]:
+    """Save a made-up run of `WAIT`, whose makespans are about so many seconds."""
+
+    def made(seconds: float, file: str = "baseline.json") -> None:
+        about = [seconds * factor for factor in (1.0, 1.1, 0.9, 1.0)]
+        run = run_of(*rounds("sequential", about), *rounds("thread-pool", about), workload="sleep")
+        calls = tuple(job("sleep", tasks=4, quick=True).labels())
+        save(replace(run, calls=calls), here / file)
+
+    return made
+
+
+@pytest.mark.parametrize(("seconds", "code", "says"), [(1e-6, 1, "slower"), (1e6, 0, "faster")])
+def test_a_regression_against_the_baseline_ends_with_1(
+    baseline: Callable[..., None],
+    capfd: pytest.CaptureFixture[str],
+    seconds: float,
+    code: int,
+    says: str,
+) -> None:
+    baseline(seconds)
+    try:
+        left = cli._run([*WAIT, "--baseline", "baseline.json", "--fail-if-slower", "10%"])
+    except SystemExit as exit_:
+        left = int(exit_.code or 0)
+    out, err = capfd.readouterr()
+    assert left == code
+    changed = out.partition("What changed")[2]
+    assert [line.split()[-1] for line in changed.splitlines() if line.startswith("  thread-pool")] == [says]
+    assert ("slower than the baseline by more than 10 %: sequential, thread-pool" in err) == (code == 1)
+
+
+def test_a_baseline_alone_fails_nothing_and_both_runs_are_on_the_page(
+    baseline: Callable[..., None], here: Path
+) -> None:
+    baseline(1.0)
+    assert cli._run([*WAIT, "--baseline", "baseline.json", "--html", "report.html"]) == 0
+    page = (here / "report.html").read_text("utf-8")
+    assert "What changed" in page
+    assert 'id="compare-2"' in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ("--fail-if-slower 10%", "--fail-if-slower needs --baseline RUN.json"),
+        ("--baseline baseline.json --fail-if-slower 0.1", "'0.1' is not a percentage such as 10%"),
+        ("--baseline baseline.json --fail-if-slower -1%", "'-1%' is not a percentage such as 10%"),
+        ("--baseline missing.json", "cannot read the baseline missing.json: No such file"),
+        ("--baseline calls.jsonl", "calls.jsonl is not a saved result"),
+        ("--baseline baseline.json --tasks 5", "has other calls: it needs the same inputs, --tasks"),
+        ("--baseline baseline.json --models process-pool", "none of these models: it has sequential, thread"),
+        ("--baseline baseline.json --fail-if-slower 10% --rounds 1", "needs --rounds 2 or more"),
+    ],
+)
+def test_what_cannot_be_a_baseline_is_said_before_anything_is_measured(
+    baseline: Callable[..., None], refusal: Callable[..., str], arguments: str, reason: str
+) -> None:
+    baseline(1.0)
+    assert reason in refusal(*WAIT, *arguments.split())
+
+
+def test_a_baseline_of_other_work_or_of_another_experiment_is_none(
+    baseline: Callable[..., None], refusal: Callable[..., str], here: Path
+) -> None:
+    baseline(1.0)
+    assert "is of sleep, not of sum" in refusal("compare", "sum", "--quick", "--baseline", "baseline.json")
+    other = json.loads((here / "baseline.json").read_text()) | {"experiment": "gil"}
+    (here / "baseline.json").write_text(json.dumps(other))
+    assert "is a result of gil, not of compare" in refusal(*WAIT, "--baseline", "baseline.json")
+
+
+def test_two_saved_runs_are_shown_with_what_changed(
+    baseline: Callable[..., None], here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    baseline(2.0)
+    baseline(1.0, "now.json")
+    assert cli._run(["report", "baseline.json", "now.json"]) == 0
+    assert "more than noise" in capfd.readouterr().out.partition("What changed")[2]
+    assert cli._run(["report", "baseline.json", "now.json", "--html", "report.html"]) == 0
+    page = (here / "report.html").read_text("utf-8")
+    assert "more than noise" in page.partition("What changed")[2]
+    assert cli._run(["report", "baseline.json", "now.json", "now.json"]) == 0
+    assert "What changed" not in capfd.readouterr().out
 
 
 def test_wrong_results_are_named_and_end_with_1(here: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from runs_for_tests import ENVIRONMENT
 
-from producer.experiments.faults import OURS, Drill, Plan, _judge, _Record
-from producer.reports.drill import Lines, findings, report
+from producer.experiments.faults import OURS, Drill, Drills, Plan, _judge, _Record
+from producer.reports.faults import Lines, findings, report
+from producer.reports.terminal import show
 
 PLAN = Plan(calls=4, seconds=1.0, kills=1, workers=1, processes=2, lease=2.0, bound=8.0)
 
@@ -54,6 +56,10 @@ def test_the_99th_percentile_is_one_of_the_recoveries() -> None:
 GOOD = Drill(OURS, 4, 4, 0, 2, (2.0, 3.0), 9.0, 1)
 BAD = Drill("Celery's defaults", 4, 3, 0, 1, (), 5.0, 1)
 
+RESULT = Drills(
+    plan=PLAN, drills=(GOOD, BAD), environment=ENVIRONMENT, began=0.0, models=(), settings={"workers": 1}
+)
+
 
 @pytest.mark.parametrize(
     ("drills", "says"),
@@ -79,7 +85,7 @@ def printed(do: Callable[[Console], None]) -> str:
 
 
 def test_the_table_fits_a_narrow_window() -> None:
-    text = printed(lambda console: report(PLAN, [GOOD, BAD], console))
+    text = printed(lambda console: show(report(RESULT), console))
     rows = [line.split() for line in text.splitlines() if "/4" in line]
     assert rows[0] == [OURS, "4/4", "0", "0", "2", "2.50", "s", "3.00", "s", "9.00", "s"]
     assert rows[1] == ["Celery's", "defaults", "3/4", "1", "0", "1", "–", "–", "5.00", "s"]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from producer.measurement.resources import Resources, Sampler, pss, sampled, tree
+from producer.measurement.resources import MOST_SAMPLES, Resources, Sampler, pss, sampled, tree
 
 BOUND = 20
 
@@ -172,3 +172,71 @@ def test_memory_of_a_process_that_is_gone_is_a_psutil_error(child: psutil.Proces
     child.wait(BOUND)
     with pytest.raises(psutil.Error):
         pss(child)
+
+
+def test_context_switches_are_those_of_all_threads_since_the_beginning(me: psutil.Process) -> None:
+    """Also of threads that have ended: each of the 20 below waited 10 times."""
+
+    def wait() -> None:
+        for _ in range(10):
+            time.sleep(0.001)
+
+    sampler = Sampler(lambda: [me])
+    sampler.begin()
+    threads = [threading.Thread(target=wait) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sampler.sample()
+    assert sampler.result().switches >= 200
+
+
+def test_context_switches_of_another_process_count_its_other_threads_too() -> None:
+    code = (
+        "import sys, threading, time\n"
+        "def wait():\n    for _ in range(50): time.sleep(0.001)\n    done.release(); sys.stdin.read()\n"
+        "done = threading.Semaphore(0)\n"
+        "threading.Thread(target=wait).start()\ndone.acquire()\nprint(flush=True)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with process:
+        assert process.stdout is not None
+        other = psutil.Process(process.pid)
+        listed: list[psutil.Process] = []
+        sampler = Sampler(lambda: listed)
+        sampler.begin()
+        assert process.stdout.readline() == b"\n"
+        listed.append(other)
+        sampler.sample()
+        assert sampler.result().switches >= 50
+
+
+def test_the_timeline_has_a_sample_for_each_look(me: psutil.Process, child: psutil.Process) -> None:
+    listed = [me]
+    sampler = Sampler(lambda: listed)
+    sampler.begin()
+    sampler.sample()
+    listed.append(child)
+    burn(0.05)
+    sampler.sample()
+    first, second = sampler.timeline()
+    assert (first.processes, second.processes) == (1, 2)
+    assert 0 <= first.time < second.time
+    assert second.cpu - first.cpu >= 0.05
+    assert second.switches >= first.switches
+    assert first.memory > 0
+    assert second.threads >= 2
+    assert sampler.latest == second
+
+
+def test_a_long_timeline_is_bounded_and_evenly_spread(me: psutil.Process) -> None:
+    sampler = Sampler(list)
+    sampler.begin()
+    for _ in range(5 * MOST_SAMPLES):
+        sampler.sample()
+    assert MOST_SAMPLES / 2 <= len(sampler.timeline()) <= MOST_SAMPLES
+    times = [sample.time for sample in sampler.timeline()]
+    assert times == sorted(times)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +13,10 @@ from rich.console import Console
 from runs_for_tests import leg, one_after_another, rounds, run_of
 
 from producer.measurement.run import Problem, Run
-from producer.reports.progress import Lines, Table
-from producer.reports.terminal import header, report
+from producer.models import MODELS
+from producer.reports.progress import Bars, Lines, Table
+from producer.reports.report import report_of
+from producer.reports.terminal import show
 
 RUN = run_of(
     *rounds("sequential", [4.0, 4.1, 3.9]),
@@ -32,7 +36,7 @@ def console(width: int = 200, *, terminal: bool = False, **options: Any) -> tupl
 
 def reported(run: Run, width: int = 200, **options: Any) -> str:
     made, stream = console(width, **options)
-    report(run, made)
+    show(report_of(run), made)
     return stream.getvalue()
 
 
@@ -41,9 +45,9 @@ def line_of(text: str, model: str) -> str:
 
 
 def test_the_header_says_what_ran_and_where() -> None:
-    what, where = header(RUN).splitlines()
-    assert what == "sum: 2 calls, 4 workers, 3 rounds"
-    assert where.startswith("CPython 3.11.7, 4 cores, Linux 6, 2023-11-1")
+    made = report_of(RUN)
+    assert made.title == "sum: 2 calls, 4 workers, 3 rounds"
+    assert made.where.startswith("CPython 3.11.7, 4 cores, Linux 6, 2023-11-1")
 
 
 def test_a_models_line_has_its_figures() -> None:
@@ -163,3 +167,60 @@ def test_the_table_leaves_the_screen_to_the_report() -> None:
         table.doing("round 1: sequential", RUN)
     assert stream.getvalue().rfind("\x1b[?25h") > stream.getvalue().rfind("\x1b[?25l")
     assert "\x1b[2K" in stream.getvalue()[stream.getvalue().rfind("round 1") :]
+
+
+# the bars
+
+
+def bars(made: Bars, width: int = 60, **options: Any) -> list[str]:
+    """Draw bars on a terminal without colour, where what is not reached stays blank."""
+    on, stream = console(width, terminal=True, no_color=True, **options)
+    on.print(made)
+    return re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines()
+
+
+def length(line: str) -> float:
+    return line.count("━") + line.count("╸") / 2
+
+
+def test_a_bar_is_as_long_as_the_makespan_against_the_slowest() -> None:
+    slow, fast, none = bars(
+        Bars(
+            ["sequential", "thread-pool", "process-pool"], {"sequential": 4.0, "thread-pool": 1.0}, None, 0.0
+        )
+    )
+    assert slow.split()[-2:] == ["4.00", "s"]
+    assert length(fast) == pytest.approx(length(slow) / 4, abs=1)
+    assert none.split() == ["process-pool", "–"]
+
+
+def test_the_bar_of_what_runs_grows_and_the_others_shrink_once_it_is_the_slowest() -> None:
+    """From nothing but the clock: nobody tells it."""
+    now = time.monotonic()
+    known = {"sequential": 4.0, "thread-pool": 2.0}
+    early, later, latest = (bars(Bars(list(known), known, "thread-pool", now - ago)) for ago in (1, 3, 400))
+    assert length(early[1]) < length(later[1]) < length(latest[1])
+    assert length(latest[0]) < length(later[0]) == length(early[0])
+
+
+def test_without_a_makespan_the_bar_of_what_runs_only_moves() -> None:
+    first, _ = bars(Bars(["sequential", "thread-pool"], {}, "sequential", time.monotonic()))
+    assert first.split()[0] == "sequential"
+    assert first.split()[-1] == "s"
+
+
+@pytest.mark.parametrize("width", [100, 60, 40])
+def test_bars_fit_the_window_and_hold_every_model(width: int) -> None:
+    lines = bars(Bars(list(MODELS), {"sequential": 4.0}, "thread-pool", time.monotonic()), width)
+    assert [line.split()[0] for line in lines] == list(MODELS)
+    assert max(len(line.rstrip()) for line in lines) <= width
+
+
+def test_the_table_races_the_model_that_runs_until_its_leg_is_over() -> None:
+    made, stream = console(terminal=True)
+    with Table(made) as table:
+        table.doing("round 2: thread-pool", RUN)
+        assert "\x1b[1mthread-pool\x1b[0m" in stream.getvalue()
+        stream.truncate(0)
+        table.measured(RUN.legs[0], RUN)
+        assert "\x1b[1mthread-pool\x1b[0m" not in stream.getvalue()

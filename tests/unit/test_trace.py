@@ -16,6 +16,7 @@ from producer.measurement.trace import (
     Failure,
     Row,
     StalledError,
+    Trace,
     from_columns,
     message,
     one_line,
@@ -87,7 +88,7 @@ def test_what_a_call_raised_is_in_its_row_and_in_no_other(pool: Executor) -> Non
 
 
 def test_no_calls_make_an_empty_trace(pool: Executor) -> None:
-    assert trace(pool, run, []) == ((), [])
+    assert trace(pool, run, []) == (Trace(), [])
 
 
 def test_calls_on_an_executor_that_refuses_them_have_failed() -> None:
@@ -192,17 +193,17 @@ ROWS = st.builds(
 )
 
 
-@given(st.lists(ROWS).map(tuple))
-def test_columns_hold_the_whole_trace_also_as_json(rows: tuple[Row, ...]) -> None:
+@given(st.lists(ROWS).map(Trace))
+def test_columns_hold_the_whole_trace_also_as_json(rows: Trace) -> None:
     assert from_columns(json.loads(json.dumps(to_columns(rows)))) == rows
 
 
-@given(st.lists(ROWS, min_size=1).map(tuple))
-def test_columns_name_each_worker_once(rows: tuple[Row, ...]) -> None:
+@given(st.lists(ROWS, min_size=1).map(Trace))
+def test_columns_name_each_worker_once(rows: Trace) -> None:
     workers = to_columns(rows)["workers"]
     assert sorted(workers) == sorted({row.worker for row in rows})
 
 
 def test_times_are_saved_to_a_tenth_of_a_microsecond() -> None:
-    columns = to_columns((Row(0, 0.0, 0.12345678, 1.0, 2.0),))
+    columns = to_columns(Trace([Row(0, 0.0, 0.12345678, 1.0, 2.0)]))
     assert columns["started"] == [0.1234568]

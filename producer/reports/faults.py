@@ -12,8 +12,8 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from producer.experiments.faults import OURS, Drill, Plan
-from producer.reports.terminal import bullet
+from producer.experiments.faults import OURS, Drill, Drills, Plan
+from producer.reports.report import Report
 from producer.reports.words import NONE, listed, seconds
 
 _LEGEND = (
@@ -21,6 +21,12 @@ _LEGEND = (
     "more than once. cut: calls that ran on a worker when it was killed. mean, p99: from the kill to the "
     "delivery of such a call's result, its own time included. in all: from the first submission to the last "
     "delivery."
+)
+_METHOD = (
+    "A real broker and real workers on this machine. A kill takes a whole worker, parent and children, "
+    "with SIGKILL, and a new one takes its place; at the same times with each kind of settings. Each call "
+    "notes in a file when it begins and when it is over, so that what ran twice, and what was cut short, "
+    "is known without asking either side."
 )
 
 
@@ -133,18 +139,18 @@ def _kills(number: int) -> str:
     return "1 kill" if number == 1 else f"{number} kills"
 
 
-def report(plan: Plan, drills: Sequence[Drill], console: Console) -> None:
-    """Print everything that a person wants to know of the drills."""
-    say = console.print
-    say()
-    what = (
-        f"{plan.calls} calls of {seconds(plan.seconds)} on {plan.workers} workers of {plan.processes} "
-        f"processes; {plan.kills} times a whole worker is killed and replaced; lease {seconds(plan.lease)}, "
-        f"bound {seconds(plan.bound)}"
+def report(result: Drills) -> Report:
+    """Return what there is to say of the drills."""
+    plan = result.plan
+    return Report(
+        result=result,
+        title=(
+            f"{plan.calls} calls of {seconds(plan.seconds)} on {plan.workers} workers of {plan.processes} "
+            f"processes; {plan.kills} times a whole worker is killed and replaced; lease "
+            f"{seconds(plan.lease)}, bound {seconds(plan.bound)}"
+        ),
+        tables=lambda _: [table(result.drills)],
+        legend=_LEGEND,
+        findings=findings(plan, result.drills),
+        method=_METHOD,
     )
-    say(Text(what, style="bold"))
-    say(table(drills), end="")
-    say(Text(_LEGEND, style="dim"))
-    say()
-    for sentence in findings(plan, drills):
-        say(bullet(Text(sentence)))
