@@ -22,6 +22,7 @@ from producer.commands.cluster import cluster
 from producer.commands.compare import compare
 from producer.commands.completion import completion
 from producer.commands.faults import faults_command
+from producer.commands.futures import futures_command
 from producer.commands.options import INTERRUPTED, Group
 from producer.commands.report import report_command
 from producer.commands.run import run_command
@@ -45,6 +46,7 @@ def cli() -> None:
       producer compare fetch --models thread-pool,event-loop
       producer run mymodule:work --inputs calls.jsonl > results.jsonl
       producer break-even --quick                     from which size of a call on each model pays
+      producer futures                                futures live: wait, as_completed, cancel, timeouts
       producer cluster up                             a broker, workers and Flower, until Ctrl-C
       producer faults                                 workers killed at work, beside plain Celery
       producer report run.json --html report.html     charts of what --json saved
@@ -58,6 +60,7 @@ for _command in (
     compare,
     run_command,
     break_even_command,
+    futures_command,
     faults_command,
     report_command,
     cluster,

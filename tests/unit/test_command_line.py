@@ -21,6 +21,7 @@ from processes_for_tests import left
 from runs_for_tests import rounds, run_of
 
 from producer import cli
+from producer.experiments.futures import Lives
 from producer.experiments.job import job
 from producer.measurement.result import load, save
 from producer.measurement.run import Run as Comparison
@@ -189,6 +190,10 @@ def test_workloads_models_and_commands_are_completed(
         ("compare noop --inputs nothing.jsonl", "there is no file nothing.jsonl"),
         ("compare noop --json nowhere/run.json", "cannot write nowhere/run.json: there is no such directory"),
         ("compare digest --split", "--split cuts ranges, which only the workload sum has"),
+        ("futures --model thread-pool --models process-pool", "--model and --models exclude each other"),
+        ("futures --quick --model event-loop", "event-loop needs a coroutine function (async def)"),
+        ("futures --timeout 0", "'--timeout': 0.0 is not in the range x>0"),
+        ("futures work:square", "work:square needs inputs: --inputs FILE"),
         ("run work:square", "Missing option '--inputs'"),
         ("run work:sqare --inputs calls.jsonl", "work has no function 'sqare': did you mean 'square'?"),
         ("run wrok:square --inputs calls.jsonl", "there is no module 'wrok': did you mean 'work'?"),
@@ -543,6 +548,15 @@ def test_ctrl_c_ends_compare_with_a_report_of_what_there_was(here: Path, functio
     assert done.returncode == 130
     assert "interrupted: this is what there was so far" in done.stderr
     assert f"work:{function}: 1 call, " in done.stdout
+
+
+@pytest.mark.parametrize("model", ["sequential", "process-pool"])
+def test_ctrl_c_ends_futures_with_what_was_seen_so_far(here: Path, model: str) -> None:
+    inputs = ("--inputs", "hold.jsonl", "--model", model, "--json", "lives.json")
+    done = stopped(here, signal.SIGINT, "futures", "work:hold", *inputs)
+    assert done.returncode == 130
+    assert "interrupted: this is what there was so far" in done.stderr
+    assert load(here / "lives.json", Lives).interrupted
 
 
 def test_sigterm_ends_compare_though_the_call_runs_in_the_main_thread(here: Path) -> None:
