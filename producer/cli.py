@@ -24,6 +24,7 @@ from producer.commands.completion import completion
 from producer.commands.faults import faults_command
 from producer.commands.futures import futures_command
 from producer.commands.options import INTERRUPTED, Group
+from producer.commands.overload import overload_command
 from producer.commands.report import report_command
 from producer.commands.run import run_command
 from producer.experiments.job import InputError
@@ -46,6 +47,7 @@ def cli() -> None:
       producer compare fetch --models thread-pool,event-loop
       producer run mymodule:work --inputs calls.jsonl > results.jsonl
       producer break-even --quick                     from which size of a call on each model pays
+      producer overload --quick                       calls arrive faster than they can be served
       producer futures                                futures live: wait, as_completed, cancel, timeouts
       producer cluster up                             a broker, workers and Flower, until Ctrl-C
       producer faults                                 workers killed at work, beside plain Celery
@@ -61,6 +63,7 @@ for _command in (
     run_command,
     break_even_command,
     futures_command,
+    overload_command,
     faults_command,
     report_command,
     cluster,
