@@ -25,6 +25,7 @@ from producer.commands.faults import faults_command
 from producer.commands.futures import futures_command
 from producer.commands.options import INTERRUPTED, Group
 from producer.commands.overload import overload_command
+from producer.commands.pool_size import pool_size_command
 from producer.commands.report import report_command
 from producer.commands.run import run_command
 from producer.experiments.job import InputError
@@ -49,6 +50,7 @@ def cli() -> None:
       producer break-even --quick                     from which size of a call on each model pays
       producer overload --quick                       calls arrive faster than they can be served
       producer futures                                futures live: wait, as_completed, cancel, timeouts
+      producer pool-size io                           how many workers a pool should have
       producer cluster up                             a broker, workers and Flower, until Ctrl-C
       producer faults                                 workers killed at work, beside plain Celery
       producer report run.json --html report.html     charts of what --json saved
@@ -63,6 +65,7 @@ for _command in (
     run_command,
     break_even_command,
     futures_command,
+    pool_size_command,
     overload_command,
     faults_command,
     report_command,
