@@ -17,6 +17,7 @@ from types import FrameType
 
 import click
 
+from producer.commands.blocking import blocking_command
 from producer.commands.break_even import break_even_command
 from producer.commands.cluster import cluster
 from producer.commands.compare import compare
@@ -51,6 +52,7 @@ def cli() -> None:
       producer overload --quick                       calls arrive faster than they can be served
       producer futures                                futures live: wait, as_completed, cancel, timeouts
       producer pool-size io                           how many workers a pool should have
+      producer blocking --quick                       an event loop's heartbeat, while calls run
       producer cluster up                             a broker, workers and Flower, until Ctrl-C
       producer faults                                 workers killed at work, beside plain Celery
       producer report run.json --html report.html     charts of what --json saved
@@ -66,6 +68,7 @@ for _command in (
     break_even_command,
     futures_command,
     pool_size_command,
+    blocking_command,
     overload_command,
     faults_command,
     report_command,

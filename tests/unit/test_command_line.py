@@ -21,6 +21,7 @@ from processes_for_tests import left
 from runs_for_tests import rounds, run_of
 
 from producer import cli
+from producer.experiments.blocking import Heartbeats
 from producer.experiments.futures import Lives
 from producer.experiments.job import job
 from producer.measurement.result import load, save
@@ -192,6 +193,10 @@ def test_workloads_models_and_commands_are_completed(
         ("compare digest --split", "--split cuts ranges, which only the workload sum has"),
         ("futures --model thread-pool --models process-pool", "--model and --models exclude each other"),
         ("futures --quick --model event-loop", "event-loop needs a coroutine function (async def)"),
+        ("blocking --inputs calls.jsonl", "--inputs needs the function that they are for"),
+        ("blocking work:square", "work:square needs inputs: --inputs FILE"),
+        ("blocking fecth", "there is no workload 'fecth': did you mean 'fetch'?"),
+        ("blocking sum --quick --models event-loop", "event-loop needs a coroutine function (async def)"),
         ("futures --timeout 0", "'--timeout': 0.0 is not in the range x>0"),
         ("futures work:square", "work:square needs inputs: --inputs FILE"),
         ("run work:square", "Missing option '--inputs'"),
@@ -557,6 +562,23 @@ def test_ctrl_c_ends_futures_with_what_was_seen_so_far(here: Path, model: str) -
     assert done.returncode == 130
     assert "interrupted: this is what there was so far" in done.stderr
     assert load(here / "lives.json", Lives).interrupted
+
+
+@pytest.mark.parametrize(
+    ("function", "model"), [("hold", "sequential"), ("hold", "thread-pool"), ("hold_async", "event-loop")]
+)
+def test_ctrl_c_ends_blocking_with_the_beats_so_far(here: Path, function: str, model: str) -> None:
+    inputs = ("--inputs", "hold.jsonl", "--models", model, "--seed", "1", "--json", "heart.json")
+    done = stopped(here, signal.SIGINT, "blocking", f"work:{function}", *inputs)
+    assert done.returncode == 130
+    assert "interrupted: this is what there was so far" in done.stderr
+    assert load(here / "heart.json", Heartbeats).interrupted
+
+
+def test_blocking_tells_of_calls_that_fail(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    inputs = ["--inputs", "calls.jsonl", "--quick", "--models", "thread-pool"]
+    assert cli._run(["blocking", "work:fail_if_odd", *inputs]) == 1
+    assert "WRONG: thread-pool: " in capfd.readouterr().out
 
 
 def test_sigterm_ends_compare_though_the_call_runs_in_the_main_thread(here: Path) -> None:
