@@ -29,6 +29,7 @@ from producer.commands.overload import overload_command
 from producer.commands.pool_size import pool_size_command
 from producer.commands.report import report_command
 from producer.commands.run import run_command
+from producer.commands.scale import scale_command
 from producer.experiments.job import InputError
 
 TERMINATED = 143
@@ -53,6 +54,7 @@ def cli() -> None:
       producer futures                                futures live: wait, as_completed, cancel, timeouts
       producer pool-size io                           how many workers a pool should have
       producer blocking --quick                       an event loop's heartbeat, while calls run
+      producer scale --quick                          how far the broker queue scales, and what limits it
       producer cluster up                             a broker, workers and Flower, until Ctrl-C
       producer faults                                 workers killed at work, beside plain Celery
       producer report run.json --html report.html     charts of what --json saved
@@ -70,6 +72,7 @@ for _command in (
     pool_size_command,
     blocking_command,
     overload_command,
+    scale_command,
     faults_command,
     report_command,
     cluster,
