@@ -24,6 +24,7 @@ from producer.commands.compare import compare
 from producer.commands.completion import completion
 from producer.commands.faults import faults_command
 from producer.commands.futures import futures_command
+from producer.commands.gil import gil_command
 from producer.commands.options import INTERRUPTED, Group
 from producer.commands.overload import overload_command
 from producer.commands.pool_size import pool_size_command
@@ -55,6 +56,7 @@ def cli() -> None:
       producer pool-size io                           how many workers a pool should have
       producer blocking --quick                       an event loop's heartbeat, while calls run
       producer scale --quick                          how far the broker queue scales, and what limits it
+      producer gil --quick                            what the GIL costs
       producer cluster up                             a broker, workers and Flower, until Ctrl-C
       producer faults                                 workers killed at work, beside plain Celery
       producer report run.json --html report.html     charts of what --json saved
@@ -73,6 +75,7 @@ for _command in (
     blocking_command,
     overload_command,
     scale_command,
+    gil_command,
     faults_command,
     report_command,
     cluster,

@@ -1,0 +1,174 @@
+"""What the GIL costs: computed from four makespans of each round, and said as far as they go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from runs_for_tests import ENVIRONMENT, one_after_another
+
+from producer import cli
+from producer.experiments import gil
+from producer.experiments.gil import PYTHON, C, Gil, Leg, measure_gil
+from producer.measurement.noise import Noise
+from producer.measurement.result import load
+from producer.models import MODELS
+from producer.reports.gil import findings, report
+
+MOODS = (1.0, 1.1, 0.9, 1.05)
+WHOLE = {
+    (PYTHON, "sequential"): 1.0,
+    (C, "sequential"): 1.2,
+    (PYTHON, "thread-pool"): 1.0,
+    (C, "thread-pool"): 0.6,
+    (PYTHON, "process-pool"): 0.5,
+    (C, "process-pool"): 0.6,
+}
+
+
+def result(makespans: dict[tuple[str, str], float] = WHOLE, **changes: Any) -> Gil:
+    """A result with these makespans, in rounds of different moods and a little noise of each leg's own."""
+    legs = tuple(
+        Leg(work, model, number, one_after_another(seconds * mood * (1 + 0.001 * (number * place % 3))))
+        for number, mood in enumerate(MOODS, 1)
+        for place, ((work, model), seconds) in enumerate(makespans.items(), 1)
+    )
+    made = Gil(
+        models=tuple(dict.fromkeys(model for _, model in makespans)),
+        settings={"workers": 2},
+        environment=ENVIRONMENT,
+        began=0.0,
+        call=0.05,
+        calls=8,
+        legs=legs,
+    )
+    return replace(made, **changes)
+
+
+def text(of: Gil) -> str:
+    return "\n".join(findings(of))
+
+
+class Observer:
+    """Interrupts after so many legs, as Ctrl-C does."""
+
+    def __init__(self, legs: int) -> None:
+        self.left = legs
+
+    def doing(self, what: str) -> None: ...
+
+    def measured(self, share: float) -> None:
+        assert 0 < share <= 1
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+def test_the_cost_is_the_one_speedup_by_the_other() -> None:
+    """Pure Python gains nothing, C twice; that C is a fifth longer to begin with plays no part."""
+    cost = result().cost("thread-pool")
+    assert cost is not None
+    assert cost.value == pytest.approx(2.0, rel=0.01)
+    processes = result().cost("process-pool")
+    assert processes is not None
+    assert processes.value == pytest.approx(1.0, rel=0.01)
+
+
+def test_the_cost_is_said_in_a_sentence_with_its_confidence() -> None:
+    found = text(result())
+    assert (
+        "What the GIL cost: pure Python took 2.00 times as long on thread-pool as it would without (99 %"
+        in found
+    )
+    assert (
+        "With 2 workers it was 1.00 times as fast as sequential, and calls of the same length that" in found
+    )
+    assert "Processes share no GIL: process-pool ran pure Python 2.00 times as fast as sequential" in found
+
+
+def test_a_cost_within_noise_is_called_that() -> None:
+    found = text(result({**WHOLE, (PYTHON, "thread-pool"): 0.5}))
+    assert "What the GIL cost is within noise: pure Python took 1.00 times as long" in found
+    assert "no cores to spare" not in found
+
+
+def test_where_c_gained_nothing_either_nothing_is_said_of_the_gil() -> None:
+    busy = {**WHOLE, (C, "thread-pool"): 1.2}
+    assert "there were no cores to spare for either, and this tells nothing of the GIL" in text(result(busy))
+    alone = result(busy, environment=replace(ENVIRONMENT, cores_in_reach=1))
+    assert "With one core or one worker there is nothing to gain, GIL or not." in text(alone)
+
+
+def test_a_python_without_a_gil_says_so_and_shows_the_gain() -> None:
+    """Made up: such a Python has all cores for its threads."""
+    where = replace(ENVIRONMENT, gil=False, free_threaded=True)
+    found = text(result({**WHOLE, (PYTHON, "thread-pool"): 0.5}, environment=where))
+    assert (
+        "This Python has no GIL, and threads gain: on thread-pool, 2 workers ran pure Python 2.00 times as "
+        "fast as sequential (99 % confidence: " in found
+    )
+    assert "What the GIL cost" not in found
+    assert "Processes share no GIL" not in found
+    nothing = text(result(environment=where))
+    assert "This Python has no GIL, but thread-pool gained nothing that is more than noise" in nothing
+
+
+def test_a_free_threaded_python_whose_gil_is_on_says_so() -> None:
+    where = replace(ENVIRONMENT, free_threaded=True)
+    assert "was built to do without a GIL, but the GIL is on" in text(result(environment=where))
+    assert "was built to" not in text(result())
+
+
+def test_what_disturbed_the_run_is_said() -> None:
+    found = text(result(noise=Noise(10.0, 4.0, 0.0)))
+    assert "During the run other programs took 40 % of the CPU time: measure on a quiet machine." in found
+    assert "During the run" not in text(result(noise=Noise(10.0, 0.1, 0.0)))
+
+
+def test_nothing_measured_makes_a_report_without_figures() -> None:
+    nothing = report(result(legs=()))
+    console = Console(width=40)
+    assert (nothing.tables(console), nothing.findings) == ([], [])
+
+
+@pytest.mark.parametrize("width", [30, 60, 200])
+def test_the_table_fits_whatever_window(width: int) -> None:
+    console = Console(width=width, record=True)
+    for table in report(result()).tables(console):
+        console.print(table)
+    shown = console.export_text()
+    assert all(word in shown for word in ("sequential", "thread-pool", "process-pool", "GIL cost"))
+
+
+def test_ctrl_c_keeps_what_there_is() -> None:
+    found = measure_gil(["thread-pool"], 2, quick=True, seed=1, observer=Observer(3))
+    assert found.interrupted
+    assert len(found.legs) == 3
+    assert found.noise is not None
+    assert "What the GIL cost" not in text(found)  # there is no whole round
+
+
+def test_a_real_run_is_shown_and_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gil, "QUICK_BUDGET", 0.1)
+    monkeypatch.setattr(gil, "QUICK_LEG", 0.05)
+    monkeypatch.chdir(tmp_path)
+    asked = ["gil", "--quick", "--models", "thread-pool,event-loop", "--workers", "2", "--json", "gil.json"]
+    assert cli._run(asked) == 0
+    found = load(tmp_path / "gil.json", Gil)
+    assert found.models == ("sequential", "thread-pool", "event-loop")
+    assert "event-loop" in found.unavailable
+    assert {(leg.work, leg.model, leg.round) for leg in found.legs} == {
+        (work, model, number)
+        for work in (PYTHON, C)
+        for model in ("sequential", "thread-pool")
+        for number in range(1, gil.FEWEST_ROUNDS + 1)
+    }
+    assert all(len(leg.trace) == found.calls == 2 * gil.CALLS for leg in found.legs)
+    shown = capfd.readouterr().out
+    assert "GIL" in shown
+    assert MODELS["event-loop"].name in shown
