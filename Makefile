@@ -42,7 +42,7 @@ test: ## Run the tests against a real broker and real workers (ARGS: for pytest)
 	$(call environment,dev)
 	@"$(BIN)/python" -m pytest $(TWO_AT_A_TIME) $(ARGS)
 
-e2e: ## Run the tests of the container images and the compose file (needs Docker)
+e2e: ## Run the tests of the container images, and of pages in a browser (needs Docker, Chromium)
 	$(call environment,dev e2e)
 	@"$(BIN)/python" -m pytest -m e2e tests/e2e $(ARGS)
 

@@ -16,6 +16,8 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 SECONDS = 1000.0
+#: What Chromium is called, here or there.
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from containers import Cluster
 
-from producer.measurement.run import Run, load
+from producer.measurement.result import load
+from producer.measurement.run import Run
 from producer.models import MODELS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -38,8 +39,10 @@ def test_up_compares_every_model_and_leaves_a_report(cluster: Cluster, report: P
         output = cluster.log("producer")
         assert code == 0, output
         assert all(model in output for model in MODELS), output
-        run = load(report / "compare.json")
+        run = load(report / "compare.json", Run)
         assert not run.problems
+        page = (report / "report.html").read_text("utf-8")
+        assert all(model in page for model in measured(run))
         assert set(run.unavailable) <= {"event-loop"}, run.unavailable  # a sum is no coroutine function
         assert measured(run) == set(MODELS) - set(run.unavailable)
         assert {"redis", "worker", "flower"} <= {
@@ -58,7 +61,7 @@ def measured(run: Run) -> set[str]:
 def test_other_work_is_compared_on_the_cluster_that_is_up(cluster: Cluster, report: Path) -> None:
     # Workers reach the HTTP server that the producer starts in its own container.
     done = cluster.producer("compare", "fetch", "--quick", "--json", "/report/fetch.json", timeout=180)
-    run = load(report / "fetch.json")
+    run = load(report / "fetch.json", Run)
     assert not run.problems
     assert measured(run) == set(MODELS), done.stdout
     assert "fetch" in done.stdout

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browse_flower import BROWSERS
 from containers import Cluster, Engine, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def api(engine: Engine, address: str, user: str, path: str) -> Any:

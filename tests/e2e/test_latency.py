@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from containers import Cluster
 
-from producer.measurement.run import load
+from producer.measurement.result import load
+from producer.measurement.run import Run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -46,7 +47,7 @@ def test_the_table_says_what_latency_costs_each_queue(
     broker = ("--env", f"BREAKEVEN_BROKER={name}:6379/0")
     command = ("run", "--rm", "--no-deps", "-T", *broker, "producer", "compare", "noop", *words)
     done = far_cluster.compose(*command, timeout=180)
-    run = load(report / f"{name}.json")
+    run = load(report / f"{name}.json", Run)
     assert not run.problems
     assert run.settings["round_trip"] >= 2 * milliseconds / 1000
     assert "A round trip to the broker took" in done.stdout
