@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import resource
 import sys
@@ -21,8 +22,12 @@ from worker.call import clock
 #: Seconds between two samples, at least. Peaks shorter than this can be missed.
 INTERVAL = 0.05
 #: The share of one core that sampling may cost. Reading a process's PSS takes some 0.3 ms; with many
-#: processes the samples are taken further apart.
+#: processes the samples are taken further apart. The time that passes says nothing of the cost: beside calls
+#: that hold the GIL, a sample of 3 ms of CPU time takes 0.2 s.
 COST = 0.02
+#: Samples after which the processes are listed anew; those that come in between are seen then. Listing reads
+#: every process of the system, which beside calls that hold the GIL takes a second.
+LIST = 10
 #: Samples that a timeline keeps at most: as many as a chart can show. A longer one has them further apart.
 MOST_SAMPLES = 100
 
@@ -89,13 +94,15 @@ class Sampler:
     _threads: int = 0
     _processes: int = 0
     _began: float = 0.0
+    _listed: list[psutil.Process] = field(default_factory=list)
     _samples: list[Sample] = field(default_factory=list)
     _looks: int = 0
     _every: int = 1  # which look is kept
 
     def begin(self) -> None:
         """Note what each process has used so far: it is not this round's."""
-        for process in self.processes():
+        self._listed = list(self.processes())
+        for process in self._listed:
             with contextlib.suppress(psutil.Error):
                 self._first[process] = self._last[process] = _used(process)
         for process in self._first:
@@ -103,18 +110,23 @@ class Sampler:
                 self._first[process] = self._last[process] = _used_here()
         self._began = clock()
 
-    def sample(self) -> None:
-        """Look at every process once."""
+    def sample(self, *, anew: bool = True) -> None:
+        """Look at every process once.
+
+        Args:
+            anew: whether to list them before; otherwise those that were listed last are looked at.
+        """
         own, now = _used_here(), clock()  # before anything is looked at: that takes milliseconds
         memory = threads = processes = 0
-        looked_at = list(self.processes())
-        for process in looked_at:
+        if anew:
+            self._listed = list(self.processes())
+        for process in self._listed:
             with contextlib.suppress(psutil.Error):
                 used = own if process.pid == os.getpid() else _used(process)
                 before = self._last.get(process, used)
                 self._last[process] = _Used(used.cpu, max(used.switches, before.switches))
                 self._first.setdefault(process, _Used(0.0, 0))
-        for process in looked_at:
+        for process in self._listed:
             # One that ends while it is looked at has no figures any more, and needs none.
             with contextlib.suppress(psutil.Error):
                 with process.oneshot():
@@ -160,11 +172,11 @@ def sampled(sampler: Sampler) -> Iterator[None]:
 
     def keep_sampling() -> None:
         pause = INTERVAL
+        looks = itertools.count(1)
         while not over.wait(pause):
-            begun = time.perf_counter()
-            sampler.sample()
-            pause = max(INTERVAL, (time.perf_counter() - begun) / COST)
-            sampler.own_cpu = time.thread_time()
+            sampler.sample(anew=next(looks) % LIST == 0)
+            used, sampler.own_cpu = sampler.own_cpu, time.thread_time()
+            pause = max(INTERVAL, (sampler.own_cpu - used) / COST)
 
     thread = threading.Thread(target=keep_sampling, name="resources", daemon=True)
     sampler.begin()

@@ -161,7 +161,8 @@ def _bound(run: Run, ranked: list[Summary]) -> list[str]:
     reached = ""
     if best is not None and best.speedup is not None:
         at_once = max(leg.at_once for leg in complete(run, best.model)) if waits else math.inf
-        share = percent(best.speedup.value / min(whole, by_cores, at_once))
+        # What is above the bound is noise.
+        share = percent(min(1.0, best.speedup.value / min(whole, by_cores, at_once)))
         reached = f" {best.model} reached {share} of {'its bound' if waits else 'that'}."
     if waits:
         return [

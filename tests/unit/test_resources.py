@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from producer.measurement.resources import MOST_SAMPLES, Resources, Sampler, pss, sampled, tree
+from producer.measurement import resources
+from producer.measurement.resources import LIST, MOST_SAMPLES, Resources, Sampler, pss, sampled, tree
 
 BOUND = 20
 
@@ -68,7 +69,10 @@ def test_what_looking_costs_is_not_the_rounds_cpu(me: psutil.Process) -> None:
     assert sampler.result().cpu < 0.05
 
 
-def test_what_the_sampling_thread_costs_is_not_the_rounds_cpu(me: psutil.Process) -> None:
+def test_what_the_sampling_thread_costs_is_not_the_rounds_cpu(
+    me: psutil.Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "LIST", 1)
     looked = threading.Semaphore(0)
 
     def slow_to_list() -> list[psutil.Process]:
@@ -134,6 +138,26 @@ def test_without_a_sample_nothing_was_used(me: psutil.Process) -> None:
     sampler = Sampler(lambda: [me])
     sampler.begin()
     assert sampler.result() == Resources(0.0, 0, 0, 0)
+
+
+def test_the_processes_are_listed_anew_now_and_then(me: psutil.Process, child: psutil.Process) -> None:
+    """And not each time: listing reads every process of the system."""
+    listed = [me]
+    sampler = Sampler(lambda: list(listed))
+    with sampled(sampler):
+        listed.append(child)
+        until(lambda: sampler.latest, "a first sample")
+        assert sampler.timeline()[0].processes == 1
+        until(lambda: sampler.result().processes == 2, "the processes to be listed again")
+    assert len(sampler.timeline()) > LIST
+
+
+def test_beside_calls_that_hold_the_gil_samples_are_taken_all_the_same(me: psutil.Process) -> None:
+    """Each time that sampling lets go of the GIL, it waits for it: its time says nothing of what it costs."""
+    sampler = Sampler(lambda: [me])
+    with sampled(sampler):
+        until(lambda: sum(range(10_000)) and len(sampler.timeline()) >= 5, "five samples")
+    assert [sample.processes for sample in sampler.timeline()][:5] == [1] * 5
 
 
 def test_a_body_shorter_than_the_interval_is_sampled_all_the_same(me: psutil.Process) -> None:

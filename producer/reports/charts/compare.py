@@ -10,6 +10,7 @@ from typing import Any, Literal
 import altair as alt
 import numpy as np
 
+from producer.measurement.resources import Sample
 from producer.measurement.run import Run
 from producer.measurement.summary import (
     SEQUENTIAL,
@@ -274,7 +275,8 @@ def _over_time(run: Run, summaries: dict[str, Summary]) -> Chart | None:
     legs = {model: leg for model in summaries if (leg := middle(run, model)) is not None}
     rows: list[dict[str, Any]] = []
     for model, leg in legs.items():
-        for before, sample in itertools.pairwise(leg.samples):
+        beginning = Sample(time=0.0, cpu=0.0, memory=0, threads=0, processes=0, switches=0)
+        for before, sample in itertools.pairwise([beginning, *leg.samples]):
             passed = sample.time - before.time
             if passed <= 0:
                 continue
@@ -324,7 +326,7 @@ def _over_time(run: Run, summaries: dict[str, Summary]) -> Chart | None:
             )
         panels.append(
             alt.layer(
-                panel.mark_line(strokeWidth=2, interpolate="monotone", aria=False),
+                panel.mark_line(strokeWidth=2, aria=False),
                 panel.mark_point(filled=True, size=22, opacity=1),
             ).properties(width="container", height=120)
         )
