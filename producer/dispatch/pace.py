@@ -34,9 +34,10 @@ MOST_CALLS = 1_000
 #: Bytes of pickled arguments after which a batch is closed.
 MOST_BYTES = 1 << 20
 
-#: The share of the difference that an estimate falls by when calls were faster than expected. Slower calls
-#: are believed at once: a batch that is too small costs less than one that is too large.
-_FALL = 0.5
+#: The share of the difference that an estimate keeps with each call that was faster than expected: one fast
+#: call proves little, a batch of them is believed. Slower calls are believed at once: a batch that is too
+#: small costs less than one that is too large.
+_KEEP = 0.5
 
 
 class Pace:
@@ -56,7 +57,7 @@ class Pace:
         mean = seconds / calls
         known = self._seconds.get(name)
         if known is not None and mean < known:
-            mean = known - _FALL * (known - mean)
+            mean += _KEEP**calls * (known - mean)
         self._seconds[name] = mean
 
     def room(self, name: str, waiting: int, processes: int) -> float:

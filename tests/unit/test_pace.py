@@ -70,6 +70,12 @@ def test_an_estimate_stays_between_what_was_known_and_what_is_new(
     assert min(known, mean) <= pace.expect("f") <= max(known, mean)
 
 
+def test_one_fast_call_proves_little_and_many_prove_it() -> None:
+    """Else a function whose calls were long would pay a message each for the first dozen short ones."""
+    assert taught([("f", 1, 1.0), ("f", 1, 0.0)]).expect("f") == 0.5
+    assert taught([("f", 1, 1.0), ("f", 20, 0.0)]).expect("f") < 1e-5
+
+
 @given(seconds, seconds)
 def test_an_estimate_arrives_where_the_calls_are(first: float, later: float) -> None:
     pace = taught([("f", 1, first), *[("f", 1, later)] * 60])
