@@ -31,7 +31,7 @@ from producer.commands.pool_size import pool_size_command
 from producer.commands.report import report_command
 from producer.commands.run import run_command
 from producer.commands.scale import scale_command
-from producer.experiments.job import InputError
+from producer.experiments.job import CannotRunError, InputError
 
 TERMINATED = 143
 
@@ -109,6 +109,8 @@ def _run(arguments: list[str]) -> int:
         return exit_.code if isinstance(exit_.code, int) else 1
     except InputError as error:
         return _complain(str(error), 2)
+    except CannotRunError as error:
+        return _complain(str(error), 1)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return error.exit_code

@@ -61,7 +61,6 @@ def blocking_command(
       missed     beats that came when the next one was due already
     """  # noqa: D301 - click wants the backspace
     from producer.experiments.blocking import blocking
-    from producer.experiments.compare import CannotRunError
     from producer.experiments.job import job
     from producer.measurement.environment import cores_in_reach
     from producer.reports import progress
@@ -71,17 +70,14 @@ def blocking_command(
     what = None if workload is None else job(workload, inputs=inputs, quick=quick)
     _, err = consoles()
     with progress.Share(err) as observer:
-        try:
-            result = blocking(
-                what,
-                models or tuple(MODELS),
-                workers or cores_in_reach(),
-                quick=quick,
-                seed=chosen_seed(seed),
-                observer=observer,
-            )
-        except CannotRunError as error:
-            raise click.ClickException(str(error)) from error
+        result = blocking(
+            what,
+            models or tuple(MODELS),
+            workers or cores_in_reach(),
+            quick=quick,
+            seed=chosen_seed(seed),
+            observer=observer,
+        )
     if not result.legs and not result.interrupted:
         raise InputError("; ".join(f"{model} {why}" for model, why in result.unavailable.items()))
     finish(result, destination)

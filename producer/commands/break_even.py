@@ -51,21 +51,17 @@ def break_even_command(
       producer break-even --models sequential,process-pool,broker-queue-batched --json sweep.json
     """  # noqa: D301 - click wants the backspace
     from producer.experiments.break_even import break_even
-    from producer.experiments.compare import CannotRunError
     from producer.measurement.environment import cores_in_reach
     from producer.reports import progress
 
     _, err = consoles()
     with progress.Share(err) as observer:
-        try:
-            sweep = break_even(
-                kind,
-                models or tuple(MODELS),
-                workers or cores_in_reach(),
-                quick=quick,
-                seed=chosen_seed(seed),
-                observer=observer,
-            )
-        except CannotRunError as error:
-            raise click.ClickException(str(error)) from error
+        sweep = break_even(
+            kind,
+            models or tuple(MODELS),
+            workers or cores_in_reach(),
+            quick=quick,
+            seed=chosen_seed(seed),
+            observer=observer,
+        )
     finish(sweep, destination)

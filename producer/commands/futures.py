@@ -68,7 +68,6 @@ def futures_command(
       producer futures sleep --tasks 5 --models event-loop,broker-queue
       producer futures mymodule:work --inputs calls.jsonl --model process-pool --json futures.json
     """  # noqa: D301 - click wants the backspace
-    from producer.experiments.compare import CannotRunError
     from producer.experiments.futures import futures
     from producer.experiments.job import job
     from producer.measurement.environment import cores_in_reach
@@ -81,10 +80,7 @@ def futures_command(
     chosen = (model_name,) if model_name is not None else models or DEFAULT
     what = job(workload, inputs=inputs, quick=quick, tasks=tasks)
     out, _ = consoles()
-    try:
-        lives = futures(what, chosen, workers or cores_in_reach(), timeout, Story(out))
-    except CannotRunError as error:
-        raise click.ClickException(str(error)) from error
+    lives = futures(what, chosen, workers or cores_in_reach(), timeout, Story(out))
     if not lives.events and not lives.interrupted:
         raise InputError("; ".join(f"{model} {why}" for model, why in lives.unavailable.items()))
     finish(lives, destination)

@@ -42,21 +42,17 @@ def gil_command(
       producer gil --quick --workers 4 --json gil.json
       producer gil --models thread-per-request,thread-pool,interpreter-pool
     """  # noqa: D301 - click wants the backspace
-    from producer.experiments.compare import CannotRunError
     from producer.experiments.gil import DEFAULT_MODELS, measure_gil
     from producer.measurement.environment import cores_in_reach
     from producer.reports import progress
 
     _, err = consoles()
     with progress.Share(err) as observer:
-        try:
-            result = measure_gil(
-                models or DEFAULT_MODELS,
-                workers or cores_in_reach(),
-                quick=quick,
-                seed=chosen_seed(seed),
-                observer=observer,
-            )
-        except CannotRunError as error:
-            raise click.ClickException(str(error)) from error
+        result = measure_gil(
+            models or DEFAULT_MODELS,
+            workers or cores_in_reach(),
+            quick=quick,
+            seed=chosen_seed(seed),
+            observer=observer,
+        )
     finish(result, destination)

@@ -95,16 +95,12 @@ def pool_size_command(
       producer pool-size fetch --quick
       producer pool-size mymodule:work --inputs calls.jsonl --json sizes.json
     """  # noqa: D301 - click wants the backspace
-    from producer.experiments.compare import CannotRunError
     from producer.experiments.pool_size import pool_size
     from producer.reports import progress
 
     _, err = consoles()
     with progress.Share(err) as observer:
-        try:
-            result = pool_size(
-                work, inputs, models, sizes, quick=quick, seed=chosen_seed(seed), observer=observer
-            )
-        except CannotRunError as error:
-            raise click.ClickException(str(error)) from error
+        result = pool_size(
+            work, inputs, models, sizes, quick=quick, seed=chosen_seed(seed), observer=observer
+        )
     finish(result, destination)

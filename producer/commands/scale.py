@@ -74,16 +74,10 @@ def scale_command(
       producer scale io --models broker-queue-batched --workers 64
       producer scale mymodule:work --inputs calls.jsonl --quick --json scale.json
     """  # noqa: D301 - click wants the backspace
-    from producer.experiments.compare import CannotRunError
     from producer.experiments.scale import scale
     from producer.reports import progress
 
     _, err = consoles()
     with progress.Share(err) as observer:
-        try:
-            result = scale(
-                work, inputs, models, workers, quick=quick, seed=chosen_seed(seed), observer=observer
-            )
-        except CannotRunError as error:
-            raise click.ClickException(str(error)) from error
+        result = scale(work, inputs, models, workers, quick=quick, seed=chosen_seed(seed), observer=observer)
     finish(result, destination)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import psutil
 
 from producer.experiments.check import Checker
-from producer.experiments.job import Job, served
+from producer.experiments.job import CannotRunError, Job, served
 from producer.measurement.cost import measuring_cost
 from producer.measurement.environment import environment
 from producer.measurement.noise import meter
@@ -49,10 +49,6 @@ STRETCH = 1.25
 FLOWER_VARIABLE = "BREAKEVEN_FLOWER_ADDRESS"
 #: Seconds within which a pool's workers must have answered.
 READY = 60.0
-
-
-class CannotRunError(Exception):
-    """A model can't run here; the message says why."""
 
 
 class UnreachableError(Exception):

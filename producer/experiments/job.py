@@ -28,6 +28,10 @@ class InputError(Exception):
     """What the user gave can't be used; the message says why, and what would do instead."""
 
 
+class CannotRunError(Exception):
+    """A model can't run here, or a call failed on which all figures depend; the message says why."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A function, and the arguments of each call.

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 from producer.experiments.compare import (
     READY,
-    CannotRunError,
     UnreachableError,
     broker_url,
     reach_workers,
     warm_up,
 )
-from producer.experiments.job import InputError, Job
+from producer.experiments.job import CannotRunError, InputError, Job
 from producer.measurement.summary import makespan
 from producer.measurement.trace import Trace, one_line, trace
 from producer.models import MODELS, Model, abandon, limited

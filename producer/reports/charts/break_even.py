@@ -99,7 +99,10 @@ def _throughput(sweep: Sweep, models: list[str], base: str, said: list[str]) -> 
         if (at_size := {m: r for m in models if (r := sweep.rate(m, size)) is not None})
     ]
     where = [f"{model} at {seconds(lead.start)}" for model, lead in crossings]
-    crossing = f"It overtakes {base}: {listed(where)}." if where else f"No curve crosses {base}'s for sure."
+    crossing = f"{base} is overtaken by {listed(where)}." if where else f"No curve crosses {base}'s for sure."
+    never = [model for model in models if model not in {base, *(model for model, _ in crossings)}]
+    if where and never:
+        crossing += f" It is not, for sure, by {listed(never)}."
     return finished(
         figure,
         name="throughput",
