@@ -154,7 +154,7 @@ def _points(
     counts: dict[tuple[str, float], int] = {}
     for leg in legs:
         for size in sizes:
-            observer.doing(f"finding out how many calls fit: {leg.model.name}, calls of {size:g} s")
+            observer.doing(f"finding out how many calls fit: {leg.model.name}, calls of {1000 * size:g} ms")
             counts[leg.model.name, size] = leg.fitting(size)
     begun = time.monotonic()
     rounds, done = ROUNDS, 0
@@ -162,7 +162,7 @@ def _points(
         if number > rounds:
             break
         for size in sizes:
-            observer.doing(f"round {number} of {rounds}: calls of {size:g} s")
+            observer.doing(f"round {number} of {rounds}: calls of {1000 * size:g} ms")
             for leg in chance.sample(legs, len(legs)):
                 count = counts[leg.model.name, size]
                 point = Point(leg.model.name, size, number, count, leg.measure(size, count))

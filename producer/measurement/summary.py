@@ -297,6 +297,16 @@ def cores(run: Run, leg: Leg) -> int:
     return run.environment.cores_in_reach
 
 
+def ranked(summaries: Sequence[Summary]) -> list[Summary]:
+    """Return models' figures, the fastest first: by their speedup, which compares each with its own round.
+
+    By their makespan where sequential did not run.
+    """
+    if all(summary.speedup is not None for summary in summaries):
+        return sorted(summaries, key=lambda s: -(s.speedup.value if s.speedup else 0.0))
+    return sorted(summaries, key=lambda summary: summary.makespan)
+
+
 def summarize(run: Run, model: str) -> Summary | None:
     """Return a model's figures; None if no round of it was measured."""
     import numpy as np

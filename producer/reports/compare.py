@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from producer.measurement.run import Run
-from producer.measurement.summary import ENOUGH_ROUNDS, SEQUENTIAL, Summary, summarize
+from producer.measurement.summary import ENOUGH_ROUNDS, SEQUENTIAL, Summary, ranked, summarize
 from producer.reports.findings import findings
 from producer.reports.report import Report
 from producer.reports.terminal import fitted
@@ -96,11 +96,12 @@ def _table(shown: list[tuple[str, Summary | None]], columns: Sequence[_Column], 
     for column in columns:
         table.add_column(column.header, justify="right", overflow="fold")
     wrong = {problem.model for problem in run.problems}
-    best = min((s.makespan for m, s in shown if s is not None and m not in wrong), default=None)
+    right = [figures for name, figures in shown if figures is not None and name not in wrong]
+    best = ranked(right)[0].model if right else None
     for model, summary in shown:
         if summary is None:
             table.add_row(model, *("" for _ in columns), style="dim")
             continue
-        style = "red" if model in wrong else "bold green" if summary.makespan == best else ""
+        style = "red" if model in wrong else "bold green" if model == best else ""
         table.add_row(model, *(column.cell(summary) for column in columns), style=style)
     return table

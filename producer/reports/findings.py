@@ -13,10 +13,11 @@ from producer.measurement.summary import (
     compared,
     complete,
     makespan,
+    ranked,
     service_times,
     summarize,
 )
-from producer.reports.trust import trust
+from producer.reports.trust import disturbances, trust
 from producer.reports.words import confidence, digits, listed, percent, seconds
 
 #: What findings are about.
@@ -48,19 +49,19 @@ def by_topic(run: Run) -> dict[str, list[str]]:
     summaries = [s for model in run.models if model not in wrong and (s := summarize(run, model)) is not None]
     if not summaries:
         return {WINNER: ["No model returned all the right results: there is nothing to compare."]}
-    ranked = sorted(summaries, key=lambda summary: summary.makespan)
+    order = ranked(summaries)
     return {
-        WINNER: _winner(run, ranked),
-        BOUND: [*_bound(run, ranked), *_gil(run, ranked)],
-        OVERHEAD: [*_broker(ranked), *_latency(run, ranked)],
-        TRUST: [*_startup(run, summaries), *trust(run, summaries, _claimed(run, ranked))],
+        WINNER: _winner(run, order),
+        BOUND: [*_bound(run, order), *_gil(run, order)],
+        OVERHEAD: [*_broker(order), *_latency(run, order)],
+        TRUST: [*_startup(run, summaries), *trust(run, summaries, _claimed(run, order))],
     }
 
 
-def _winner(run: Run, ranked: list[Summary]) -> list[str]:
-    if len(ranked) < 2:
+def _winner(run: Run, order: list[Summary]) -> list[str]:
+    if len(order) < 2:
         return []
-    first, second = ranked[:2]
+    first, second = order[:2]
     sentences = []
     if first.speedup is None:
         sentences.append(
@@ -77,6 +78,13 @@ def _winner(run: Run, ranked: list[Summary]) -> list[str]:
             f"{first.model} was the fastest: {digits(first.speedup.value)} times as fast as sequential "
             f"({confidence(first.speedup)})."
         )
+    elif sure := [
+        f"{s.model} ({confidence(s.speedup)})" for s in order if s.speedup and _above_one(s.speedup)
+    ]:
+        sentences.append(
+            f"{first.model} was the fastest, {digits(first.speedup.value)} times as fast as sequential, but "
+            f"not by more than noise ({confidence(first.speedup)}). Faster by more than noise: {listed(sure)}."
+        )
     else:
         sentences.append(
             f"No model was faster than sequential by more than noise: the best, {first.model}, was "
@@ -92,11 +100,11 @@ def _winner(run: Run, ranked: list[Summary]) -> list[str]:
     return sentences
 
 
-def _claimed(run: Run, ranked: list[Summary]) -> list[Interval]:
+def _claimed(run: Run, order: list[Summary]) -> list[Interval]:
     """Return the differences that are called more than noise."""
-    if len(ranked) < 2:
+    if len(order) < 2:
         return []
-    first, second = ranked[:2]
+    first, second = order[:2]
     ratios = [compared(run, first.model, other) for other in {SEQUENTIAL, second.model} - {first.model}]
     return [ratio for ratio in ratios if ratio is not None and ratio.excludes(1.0)]
 
@@ -140,12 +148,12 @@ def _work(run: Run) -> _Work | None:
     )
 
 
-def _bound(run: Run, ranked: list[Summary]) -> list[str]:
+def _bound(run: Run, order: list[Summary]) -> list[str]:
     work = _work(run)
-    if work is None or len(ranked) < 2 or not work.makespan or not work.longest:
+    if work is None or len(order) < 2 or not work.makespan or not work.longest:
         return []
     if work.service < 0.5 * work.makespan:
-        known = [summary for summary in ranked if summary.overhead is not None]
+        known = [summary for summary in order if summary.overhead is not None]
         dear = max(known, key=lambda summary: summary.overhead or 0.0)
         cheap = min(known, key=lambda summary: summary.overhead or 0.0)
         return [
@@ -156,8 +164,11 @@ def _bound(run: Run, ranked: list[Summary]) -> list[str]:
     whole = work.makespan / work.longest  # the longest call alone is left
     local = run.environment.cores_in_reach
     by_cores = work.makespan / (work.cpu / local) if work.busy >= _COMPUTES else math.inf
-    best = next((s for s in ranked if s.speedup is not None and s.model != SEQUENTIAL), None)
-    waits = work.busy <= _WAITS
+    best = next((s for s in order if s.speedup is not None and s.model != SEQUENTIAL), None)
+    # What other programs took is no waiting: with less of a core to be had, less of it means work.
+    noises = [leg.noise for leg in complete(run, SEQUENTIAL) if leg.noise is not None]
+    taken = math.fsum(share for share, _ in disturbances(noises))
+    waits = work.busy <= _WAITS * (1 - taken)
     reached = ""
     if best is not None and best.speedup is not None:
         at_once = max(leg.at_once for leg in complete(run, best.model)) if waits else math.inf
@@ -181,9 +192,9 @@ def _bound(run: Run, ranked: list[Summary]) -> list[str]:
     ]
 
 
-def _gil(run: Run, ranked: list[Summary]) -> list[str]:
+def _gil(run: Run, order: list[Summary]) -> list[str]:
     """Say what the GIL did to work that computes, or that there is none."""
-    by_name = {summary.model: summary for summary in ranked}
+    by_name = {summary.model: summary for summary in order}
     threads, processes = by_name.get("thread-pool"), by_name.get("process-pool")
     work = _work(run)
     if threads is None or threads.speedup is None or work is None or work.busy < _COMPUTES:
@@ -209,9 +220,9 @@ def _above_one(of: Interval) -> bool:
     return of.excludes(1.0) and of.value > 1.0
 
 
-def _broker(ranked: list[Summary]) -> list[str]:
-    brokers = [s for s in ranked if s.model in _BROKER and s.overhead is not None]
-    pools = [s for s in ranked if s.model in _LOCAL and s.overhead is not None]
+def _broker(order: list[Summary]) -> list[str]:
+    brokers = [s for s in order if s.model in _BROKER and s.overhead is not None]
+    pools = [s for s in order if s.model in _LOCAL and s.overhead is not None]
     if not brokers or not pools:
         return []
     best = min(pools, key=lambda summary: summary.overhead or 0.0)
@@ -224,12 +235,12 @@ def _broker(ranked: list[Summary]) -> list[str]:
     ]
 
 
-def _latency(run: Run, ranked: list[Summary]) -> list[str]:
+def _latency(run: Run, order: list[Summary]) -> list[str]:
     """Say what the way to the broker costs a call, in round trips: a message needs some of them."""
     trip: float = run.settings.get("round_trip") or 0.0
     costs = [
         f"{digits(s.overhead / trip)} on {s.model}"
-        for s in ranked
+        for s in order
         if trip and s.model in _BROKER and s.overhead is not None and s.overhead > 0
     ]
     if not costs:

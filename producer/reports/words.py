@@ -8,6 +8,8 @@ from producer.measurement.summary import SURE, Interval
 
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 NONE = "–"
+#: An interval whose ends are so many times apart says nothing: two rounds that differ give such ones.
+_NOTHING = 1000.0
 
 
 def seconds(value: float) -> str:
@@ -40,14 +42,20 @@ def digits(value: float) -> str:
 
 
 def interval(of: Interval) -> str:
-    """Write an interval's bounds; a dash where there are none."""
-    return f"{digits(of.low)} to {digits(of.high)}" if of.known else NONE
+    """Write an interval's bounds; a dash where there are none, or none that say anything."""
+    return f"{digits(of.low)} to {digits(of.high)}" if of.known and _tells(of.low, of.high) else NONE
 
 
 def confidence(of: Interval) -> str:
     """Write the interval that decides whether there is a difference: `99 % confidence: 1.32 to 1.41`."""
     low, high = of.sure or (of.low, of.high)
+    if not _tells(low, high):
+        return "too few rounds to say how sure that is"
     return f"{100 * SURE:.0f} % confidence: {digits(low)} to {digits(high)}"
+
+
+def _tells(low: float, high: float) -> bool:
+    return high < _NOTHING * low
 
 
 def megabytes(value: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from runs_for_tests import ENVIRONMENT, all_at_once, leg, one_after_another, rounds, run_of
 
+from producer.measurement.noise import Noise
 from producer.measurement.run import Leg, Problem, Run
 from producer.reports.findings import findings
 
@@ -84,6 +85,42 @@ def test_the_longest_call_bounds_the_speedup() -> None:
     found = text(run_of(*legs))
     assert "The longest call, sum(0), is 50 % of the work: no pool of any size can be more than 2.00" in found
     assert "process-pool reached 100 % of that." in found
+
+
+def test_the_best_is_the_one_with_the_highest_speedup() -> None:
+    """Rounds differ: the median makespan alone would name another than the table of speedups does."""
+    legs = [
+        *rounds("sequential", [4.0, 8.0, 4.0]),
+        *rounds("thread-pool", [2.1, 4.4, 2.1]),
+        *rounds("process-pool", [2.2, 2.0, 2.2]),
+    ]
+    assert "process-pool was the fastest" in text(run_of(*legs))
+
+
+def test_a_runner_up_that_is_surely_faster_is_named_where_the_best_is_not() -> None:
+    legs = [
+        *rounds("sequential", [4.0, 4.0, 4.0]),
+        *rounds("thread-pool", [1.0, 3.0, 1.0]),
+        *rounds("process-pool", [2.2, 2.2, 2.3]),
+    ]
+    found = text(run_of(*legs))
+    assert "thread-pool was the fastest" in found
+    assert "but not by more than noise" in found
+    assert "Faster by more than noise: process-pool (99 % confidence: " in found
+
+
+def test_what_other_programs_took_of_the_cores_is_no_waiting() -> None:
+    """A core of which others took nine tenths is busy for the rest, with work that computes."""
+    quiet = rounds("sequential", [4.0, 4.1, 3.9], cpu=0.4)
+    crowded = [replace(one, noise=Noise(capacity=8.0, others=7.2, stolen=0.0)) for one in quiet]
+    others = rounds("thread-pool", [2.0, 2.1, 1.9])
+    assert "The work waits" in text(run_of(*quiet, *others))
+    assert "The work waits" not in text(run_of(*crowded, *others))
+
+
+def test_two_rounds_that_differ_give_no_absurd_interval() -> None:
+    legs = [*rounds("sequential", [4.0, 4.0]), *rounds("thread-pool", [1.0, 8.0])]
+    assert "too few rounds to say how sure that is" in text(run_of(*legs))
 
 
 def test_nothing_reaches_more_than_all_of_a_bound() -> None:
