@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -129,7 +130,7 @@ def fitting(
         executor: where.
         model: whose it is.
         job: the calls; each of its inputs is run equally often.
-        fewest: calls of a job that has a single input.
+        fewest: calls that there have to be, for all workers to have work.
         seconds: that they should take.
         in_flight: calls that are under way at a time; None for all.
 
@@ -137,7 +138,7 @@ def fitting(
         CannotRunError: a call failed.
     """
     inputs = len(job.arguments)
-    count = inputs if inputs > 1 else fewest
+    count = inputs * math.ceil(fewest / inputs)
     taken = makespan(traced(executor, model, job, count, in_flight=in_flight))
     fit = min(MOST_CALLS, count * seconds / max(taken, 1e-9))
     return max(count, inputs * round(fit / inputs))

@@ -83,7 +83,7 @@ def _winner(run: Run, order: list[Summary]) -> list[str]:
     ]:
         sentences.append(
             f"{first.model} was the fastest, {digits(first.speedup.value)} times as fast as sequential, but "
-            f"not by more than noise ({confidence(first.speedup)}). Faster by more than noise: {listed(sure)}."
+            f"not by more than noise ({confidence(first.speedup)}). More than noise: {listed(sure)}."
         )
     else:
         sentences.append(

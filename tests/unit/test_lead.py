@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.measurement.lead import leads
-from producer.measurement.summary import Interval
+from producer.measurement.lead import leads, sure_places
+from producer.measurement.summary import Interval, ratio
 
 SIZES = (1e-5, 1e-4, 1e-3, 1e-2)
 
@@ -104,7 +105,33 @@ def test_a_lead_holds_wherever_it_is_sure_and_nowhere_else(points: list[tuple[fl
     found = leads(sizes, ratios)
     bounds = [bound for lead in found for bound in (lead.start, lead.end)]
     assert bounds == sorted(bounds)
-    for size, of in zip(sizes, ratios, strict=True):
-        if of.excludes(1.0):
-            inside = any(lead.start <= size * 1.001 and size <= lead.end * 1.001 for lead in found)
-            assert inside == (of.value > 1)
+    for place in sure_places(ratios):
+        size = sizes[place]
+        inside = any(lead.start <= size * 1.001 and size <= lead.end * 1.001 for lead in found)
+        assert inside == (ratios[place].value > 1)
+
+
+def test_a_single_size_in_the_middle_is_taken_for_chance() -> None:
+    """Of many sizes one is beyond noise by chance."""
+    assert sure_places([*noisy(1.2), *exact(1.5), *noisy(1.1, 1.3)]) == []
+    assert sure_places([*noisy(1.2), *exact(1.5, 1.4), *noisy(1.3)]) == [1, 2]
+    assert sure_places([*exact(1.5), *noisy(1.1, 1.2), *exact(0.5)]) == [0, 3]
+
+
+def test_no_lead_is_claimed_of_sizes_at_which_the_other_was_faster() -> None:
+    """Nothing is sure at the two smallest; but that this one was slower there is not called a lead."""
+    (lead,) = leads(SIZES, [*noisy(0.7, 0.8), *exact(1.5, 2)])
+    assert 1e-4 < lead.start < 1e-3
+    assert (lead.low, lead.sure) == (0.0, True)
+
+
+def test_models_that_are_alike_have_no_sure_lead_in_95_of_100_sweeps() -> None:
+    """As break-even compares them: 13 sizes, 5 rounds, each off by a few percent."""
+    chance = random.Random(7)
+    sizes = [10 ** (power / 2) for power in range(-12, 1)]
+    wrong = 0
+    for _ in range(300):
+        one, other = ([[chance.lognormvariate(0, 0.05) for _ in range(5)] for _ in sizes] for _ in "ab")
+        found = leads(sizes, [ratio(a, b) for a, b in zip(one, other, strict=True)])
+        wrong += any(lead.sure for lead in found)
+    assert wrong <= 15
