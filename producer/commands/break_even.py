@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from producer.commands.options import (
@@ -65,3 +67,5 @@ def break_even_command(
             observer=observer,
         )
     finish(sweep, destination)
+    if sweep.problems:
+        sys.exit(1)

@@ -78,6 +78,11 @@ class Leg:
         """Beats that came so late that the next one was due by then."""
         return sum(late >= 1e6 * PERIOD for late in self.lateness)
 
+    @property
+    def failed_all(self) -> bool:
+        """Whether there were calls, and none of them was made."""
+        return 0 < self.calls == self.failed
+
 
 @dataclass(frozen=True, kw_only=True)
 class Heartbeats(Result):
@@ -151,7 +156,8 @@ def blocking(
             result = replace(result, unavailable=unavailable)
             least = QUICK_LEG if quick else LEG
             for leg, problem, share in _legs(works, executors, rounds, least, seed, observer):
-                problems = (*result.problems, *([problem] if problem else []))
+                told = any((one.work, one.way) == (leg.work, leg.way) and one.failed for one in result.legs)
+                problems = (*result.problems, *([problem] if problem and not told else []))
                 result = replace(result, legs=(*result.legs, leg), problems=problems)
                 observer.measured(share)
     except KeyboardInterrupt:
@@ -191,7 +197,9 @@ async def _leg(
     heart = _Heart()
     await asyncio.sleep(0)  # it begins to beat
     begun = time.perf_counter()
-    while executor is not None and (not makespans or time.perf_counter() - begun < least):
+    while executor is not None and (
+        not makespans or (not errors and time.perf_counter() - begun < least)  # what fails is not repeated
+    ):
         first = time.perf_counter()
         awaited = []
         for call in calls:
@@ -206,7 +214,8 @@ async def _leg(
         held, makespans = [0.0], [least]
     lateness = await heart.stop()
     made = len(calls) * len(makespans)
-    problem = f"{way}: {len(errors)} of {made} calls failed: {one_line(errors[0])}" if errors else None
+    why = one_line(errors[0]) if errors else ""
+    problem = f"{way}, {work.name}: {len(errors)} of {made} calls failed: {why}" if errors else None
     leg = Leg(work.name, way, number, made, median(held), median(makespans), lateness, len(errors))
     return leg, problem
 
@@ -215,8 +224,14 @@ def _made(call: Call, way: str, executor: Executor) -> asyncio.Future[Outcome]:
     """Make a call from the running loop, and return what is to be awaited."""
     if MODELS[way].asynchronous:
         return asyncio.ensure_future(run_async(call))
-    # The same as `asyncio.wrap_future(executor.submit(run, call))`: so any executor will do.
-    return asyncio.get_running_loop().run_in_executor(executor, run, call)
+    loop = asyncio.get_running_loop()
+    try:
+        # The same as `asyncio.wrap_future(executor.submit(run, call))`: so any executor will do.
+        return loop.run_in_executor(executor, run, call)
+    except Exception as error:  # a pool that broke: the call failed, like those before it
+        failed: asyncio.Future[Outcome] = loop.create_future()
+        failed.set_exception(error)
+        return failed
 
 
 def _error(outcome: Outcome | BaseException) -> BaseException | None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import ClassVar, Protocol
 
+from producer.experiments.job import CannotRunError
 from producer.experiments.kind import Kind, kind
 from producer.experiments.place import open_models, traced
 from producer.measurement.environment import environment
@@ -62,6 +63,7 @@ class Sweep(Result):
         kind: what the calls do: one of `kind.KINDS`, a workload, or `module:function`.
         sizes: seconds of a call, ascending.
         points: every run that counts.
+        problems: which models were left out since a call failed on them, and how.
     """
 
     experiment: ClassVar[str] = "break-even"
@@ -69,6 +71,7 @@ class Sweep(Result):
     kind: str
     sizes: tuple[float, ...]
     points: tuple[Point, ...] = ()
+    problems: tuple[str, ...] = ()
 
     def rates(self, model: str, size: float) -> dict[int, float]:
         """Return calls a second, by round."""
@@ -118,7 +121,7 @@ def break_even(
 
     Raises:
         InputError: no such kind or function; or a cluster that can't be used.
-        CannotRunError: a worker can't run the function, or a call of it failed.
+        CannotRunError: a worker can't run the function, or calls of it failed on every model.
     """
     sizes, leg, budget = (QUICK_SIZES, QUICK_LEG, QUICK_BUDGET) if quick else (SIZES, LEG, BUDGET)
     end = time.monotonic() + budget
@@ -138,24 +141,46 @@ def break_even(
             legs = [
                 _Leg(MODELS[model], executor, calls, workers, leg) for model, executor in executors.items()
             ]
-            for point, share in _points(legs, sizes, seed, end, observer):
+            failed: dict[str, CannotRunError] = {}
+            for point, share in _points(legs, failed, sizes, seed, end, observer):
                 sweep = replace(sweep, points=(*sweep.points, point))
                 observer.measured(share)
+            if legs and len(failed) == len(legs):
+                raise next(iter(failed.values()))
+            # There is no figure for work that is not done.
+            sweep = replace(
+                sweep,
+                points=tuple(point for point in sweep.points if point.model not in failed),
+                unavailable={**unavailable, **dict.fromkeys(failed, "left out: a call failed on it")},
+                problems=tuple(map(str, failed.values())),
+            )
         except KeyboardInterrupt:
             sweep = replace(sweep, interrupted=True)
     return sweep
 
 
 def _points(
-    legs: Sequence[_Leg], sizes: Sequence[float], seed: int, end: float, observer: Observer
+    legs: Sequence[_Leg],
+    failed: dict[str, CannotRunError],
+    sizes: Sequence[float],
+    seed: int,
+    end: float,
+    observer: Observer,
 ) -> Iterator[tuple[Point, float]]:
-    """Measure rounds as the time until `end` allows; yield each point, and what share of all is done."""
+    """Measure rounds as the time until `end` allows; yield each point, and what share of all is done.
+
+    A model on which a call fails is noted in `failed`, and not run again.
+    """
     chance = random.Random(seed)  # noqa: S311 - an order, not a secret
     counts: dict[tuple[str, float], int] = {}
     for leg in legs:
         for size in sizes:
             observer.doing(f"finding out how many calls fit: {leg.model.name}, calls of {1000 * size:g} ms")
-            counts[leg.model.name, size] = leg.fitting(size)
+            try:
+                counts[leg.model.name, size] = leg.fitting(size)
+            except CannotRunError as error:
+                failed[leg.model.name] = error
+                break
     begun = time.monotonic()
     rounds, done = ROUNDS, 0
     for number in range(1, ROUNDS + 1):
@@ -164,10 +189,19 @@ def _points(
         for size in sizes:
             observer.doing(f"round {number} of {rounds}: calls of {1000 * size:g} ms")
             for leg in chance.sample(legs, len(legs)):
-                count = counts[leg.model.name, size]
-                point = Point(leg.model.name, size, number, count, leg.measure(size, count))
                 done += 1
+                if leg.model.name in failed:
+                    continue
+                count = counts[leg.model.name, size]
+                try:
+                    taken = leg.measure(size, count)
+                except CannotRunError as error:
+                    failed[leg.model.name] = error
+                    continue
+                point = Point(leg.model.name, size, number, count, taken)
                 yield point, done / (rounds * len(sizes) * len(legs))
+        if len(failed) == len(legs):
+            return
         now = time.monotonic()
         fit = int((end - begun) / ((now - begun) / number))
         rounds = max(FEWEST_ROUNDS, min(ROUNDS, fit))

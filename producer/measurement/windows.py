@@ -49,7 +49,11 @@ class Window:
 
 
 def windows(load: Load, samples: Sequence[Sample], length: float) -> tuple[Window, ...]:
-    """Cut a load into windows of so many seconds; the last one ends with the load."""
+    """Cut a load into windows of so many seconds.
+
+    The last one ends with the load, and has half to one and a half of that: rates in a shorter one would be
+    of a call or two.
+    """
     import numpy as np
 
     left, refused = set(load.left), set(load.refused)
@@ -60,11 +64,12 @@ def windows(load: Load, samples: Sequence[Sample], length: float) -> tuple[Windo
     seen = [sample.time for sample in samples]
     cpu, switches = [sample.cpu for sample in samples], [sample.switches for sample in samples]
 
-    count = max(1, math.ceil(load.ended / length - 1e-9))
+    count = max(1, math.ceil(load.ended / length - 0.5 - 1e-9))
     found = []
     for number in range(count):
-        start, end = number * length, min((number + 1) * length, load.ended)
-        before = math.inf if number == count - 1 else end  # what happened at the very end is in the last one
+        last_one = number == count - 1
+        start, end = number * length, load.ended if last_one else (number + 1) * length
+        before = math.inf if last_one else end  # what happened at the very end is in the last one
         first, last = bisect_left(due, start), bisect_left(due, before)
         waits = [row.delivered - row.submitted for row in load.trace[first:last] if row.call not in refused]
         p50, p99 = percentiles(waits, 50, 99) if waits else (None, None)

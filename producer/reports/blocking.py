@@ -27,7 +27,7 @@ _METHOD = (
     "lasted, while its heart was to beat. Beat k was due at the start + k periods, whatever became of the "
     "beats before: a loop that stood still owes every beat of that time. Each round goes through all "
     "ways, in an order that is shuffled by the seed. A way disturbs the heart where the ratio of its p99 "
-    "to that of idle in the same rounds is above 1 with 95 % confidence (Student's t over the rounds' "
+    "to that of idle in the same rounds is above 1 with 99 % confidence (Student's t over the rounds' "
     "logarithms), and the p99 is 2 ms or more."
 )
 #: The heart stopped where at least this share of its beats was missed.
@@ -78,7 +78,8 @@ def beats(result: Heartbeats, work: str) -> dict[str, Beat]:
     idle = {leg.round: _p99(leg) for leg in result.of(work, IDLE) if leg.lateness}
     found = {}
     for way in (IDLE, *result.models):
-        legs = [leg for leg in result.of(work, way) if leg.lateness]
+        # Calls that failed were not made: what the heart did meanwhile says nothing of them.
+        legs = [leg for leg in result.of(work, way) if leg.lateness and not leg.failed_all]
         if legs:
             found[way] = _beat(way, legs, idle)
     return found
@@ -156,7 +157,9 @@ def findings(result: Heartbeats) -> list[str]:
     sentences = []
     for work, by_way in found.items():
         if len(by_way) > (IDLE in by_way):
-            sentences += [*_stopped(work, by_way), *_beat_on(work, by_way), *_disturbed(result, work, by_way)]
+            rounds = len({leg.round for leg in result.legs if leg.work == work})
+            sentences += _stopped(work, by_way)
+            sentences += [*_beat_on(work, by_way, rounds), *_disturbed(result, work, by_way)]
     return [*sentences, *_gil(result, found), *_words(found)]
 
 
@@ -169,7 +172,7 @@ def _stopped(work: str, by_way: dict[str, Beat]) -> list[str]:
     return [f"{work}: the heart stopped with {listed(words)}."] if words else []
 
 
-def _beat_on(work: str, by_way: dict[str, Beat]) -> list[str]:
+def _beat_on(work: str, by_way: dict[str, Beat], rounds: int) -> list[str]:
     others = [beat for way, beat in by_way.items() if way != IDLE and not beat.stopped and not beat.disturbed]
     if not others:
         return []
@@ -178,7 +181,10 @@ def _beat_on(work: str, by_way: dict[str, Beat]) -> list[str]:
         p99 += f"; idle {seconds(by_way[IDLE].p99)}"
     if not any(beat.beside_idle is not None and beat.beside_idle.known for beat in others):
         return [f"{work}: it did not stop, p99: {p99}. One round does not tell what of that is noise."]
-    return [f"{work}: it beat on, with no lateness beyond noise, p99: {p99}."]
+    return [
+        f"{work}: it beat on; no lateness of {seconds(_NOTICED)} or more can be told from noise in "
+        f"{counted(rounds, 'round')}, p99: {p99}."
+    ]
 
 
 def _disturbed(result: Heartbeats, work: str, by_way: dict[str, Beat]) -> list[str]:

@@ -45,6 +45,7 @@ def report(sweep: Sweep) -> Report:
         tables=lambda console: _tables(sweep, console),
         legend=_LEGEND if sweep.points else "",
         findings=findings(sweep),
+        problems=sweep.problems,
         method=_METHOD,
     )
 

@@ -75,9 +75,16 @@ def test_a_window_without_a_sample_has_what_the_last_one_before_saw() -> None:
 
 
 def test_the_last_window_ends_with_the_load() -> None:
-    found = windows(load_of(row(0, 0.1, 1.2), ended=1.2), (), 0.5)
-    assert [window.end for window in found] == [0.5, 1.0, 1.2]
+    found = windows(load_of(row(0, 0.1, 1.3), ended=1.3), (), 0.5)
+    assert [window.end for window in found] == [0.5, 1.0, 1.3]
     assert sum(window.arrived for window in found) == sum(window.served for window in found) == 1
+
+
+def test_a_short_rest_is_a_part_of_the_last_window() -> None:
+    """Two calls in its last 4 ms would be 500 a second."""
+    found = windows(load_of(row(0, 0.1, 1.002), row(1, 0.2, 1.003), ended=1.004), (), 0.5)
+    assert [window.end for window in found] == [0.5, 1.004]
+    assert found[-1].served == 2
 
 
 def test_a_load_without_calls_has_a_window_without_calls() -> None:
