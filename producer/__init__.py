@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         KeyMismatchError,
         NoWorkersError,
         ShutDownError,
+        TooLargeError,
         VersionMismatchError,
     )
     from producer.models.broker_queue import CeleryExecutor
@@ -27,6 +28,7 @@ __all__ = [
     "KeyMismatchError",
     "NoWorkersError",
     "ShutDownError",
+    "TooLargeError",
     "VersionMismatchError",
 ]
 

@@ -45,6 +45,7 @@ READY = 30.0
 #: Seconds between two looks whether it is.
 _LOOK = 0.02
 _HOST = "127.0.0.1"
+_URLS = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND")
 
 
 class ClusterError(Exception):
@@ -104,7 +105,10 @@ def embedded(
         key_file = key_file or host.key_file
         queue = queue or f"breakeven-{next(host.numbers)}"
         environment = {
-            "CELERY_BROKER_URL": host.url,
+            # All that Celery takes from the environment: what the user has set there is of another cluster.
+            **dict.fromkeys(_URLS, host.url),
+            # Modules are looked for where `paths` says, and not in whatever directory this is.
+            "PYTHONSAFEPATH": "1",
             "BREAKEVEN_KEY_FILE": str(key_file),
             "BREAKEVEN_QUEUE": queue,
             "PYTHONPATH": os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])]),
@@ -249,7 +253,7 @@ class _Host:
             self.directory = Path(tempfile.mkdtemp(prefix="breakeven-"))
         except OSError as error:
             raise ClusterError(f"can't make a temporary directory: {error}") from error
-        self._keeper = subprocess.Popen(
+        self.keeper = subprocess.Popen(
             [sys.executable, "-S", "-E", _keeper_file(), str(self.directory)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -274,6 +278,16 @@ class _Host:
             cls._current.users += 1
             return cls._current
 
+    @classmethod
+    def disown(cls) -> None:
+        """Let go of the broker in a forked process: it is the parent's, and ends with it."""
+        host, cls._current, cls._lock = cls._current, None, threading.Lock()
+        if host is not None:
+            with Path(os.devnull).open("r+b") as nowhere:
+                for pipe in (host.keeper.stdin, host.keeper.stdout):
+                    if pipe is not None and not pipe.closed:
+                        os.dup2(nowhere.fileno(), pipe.fileno(), inheritable=False)
+
     def give_back(self, pids: list[int]) -> None:
         """End the processes `pids`; and the broker, if nobody else uses it."""
         with self._lock:
@@ -297,7 +311,7 @@ class _Host:
         # Whoever is killed leaves it behind, and this directory goes in any case.
         environment = {"BREAKEVEN_SCRATCH": str(self.directory), **environment}
         line = json.dumps({"argv": argv, "env": environment, "log": log})
-        stdin, stdout = self._keeper.stdin, self._keeper.stdout
+        stdin, stdout = self.keeper.stdin, self.keeper.stdout
         assert stdin is not None  # noqa: S101 - for the type checker: both are pipes
         assert stdout is not None  # noqa: S101
         try:
@@ -341,13 +355,13 @@ class _Host:
         """Have the keeper end everything, and remove the directory."""
         if hasattr(self, "client"):
             self.client.close()
-        stdin = self._keeper.stdin
+        stdin = self.keeper.stdin
         assert stdin is not None  # noqa: S101 - for the type checker: it is a pipe
         with contextlib.suppress(OSError):
             stdin.close()
-        self._keeper.wait()
-        assert self._keeper.stdout is not None  # noqa: S101 - the same
-        self._keeper.stdout.close()
+        self.keeper.wait()
+        assert self.keeper.stdout is not None  # noqa: S101 - the same
+        self.keeper.stdout.close()
 
     def kill(self, pid: int) -> None:
         """SIGKILL the process group of a process that was started here."""
@@ -369,7 +383,7 @@ class _Host:
             settings = self.directory / "broker.conf"
             settings.touch(mode=0o600)
             settings.write_text(
-                f"bind {_HOST}\nport {port}\nrequirepass {password}\ndir {self.directory}\n"
+                f"bind {_HOST}\nport {port}\nrequirepass {password}\ndir {_quoted(self.directory)}\n"
                 'save ""\nappendonly no\nmaxmemory-policy noeviction\n'
             )
             pid = self.start("broker", [server, str(settings)], {})
@@ -406,6 +420,14 @@ class _Host:
             if lines:
                 return lines[-1]
         return "it said nothing"
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as Valkey's settings take it, whatever is in its name."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+os.register_at_fork(after_in_child=_Host.disown)
 
 
 def _keeper_file() -> str:

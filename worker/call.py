@@ -166,5 +166,7 @@ def _shortened(value: object) -> str:
         return name_of(value)
     try:
         return _short.repr(value)
-    except Exception:  # a repr that raises must not fail the call that it describes
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a repr that raises must not fail the call that it describes
         return f"<{type(value).__qualname__}>"

@@ -53,6 +53,10 @@ class _Request(Request):
         return super().on_failure(exc_info, *args, **kwargs)
 
 
+#: Bytes of outcomes after which the calls that have not begun are handed back: a thousand results of a
+#: megabyte are more than a reply can carry.
+FULL = 16_000_000
+
 _TOO_LONG = "the call ran longer than its time limit"
 
 
@@ -85,7 +89,7 @@ def run_calls(
         functions: the functions that the calls refer to.
         calls: what to run.
         slice_seconds: when this much time has passed, the outcomes that are there are sent, and the calls
-            that have not begun are handed back.
+            that have not begun are handed back. So are those that come after FULL bytes of outcomes.
 
     Returns:
         an outcome for each call that ran. A call that raises spoils nobody else's outcome.
@@ -102,9 +106,10 @@ def run_calls(
         reply.suspect = True
         return reply
     unpacked: list[Any] = [None] * len(functions)
+    size = 0
     with _slice(reply, slice_seconds, len(calls)) as mine:
         for index, (function_index, arguments) in enumerate(calls):
-            if not mine.take(index):
+            if size >= FULL or not mine.take(index):
                 break
             if index in claim.cancelled:
                 reply.outcomes.append((CANCELLED,))
@@ -112,7 +117,9 @@ def run_calls(
             if unpacked[function_index] is None:
                 unpacked[function_index] = _unpack(functions[function_index])
             begun = clock()
-            reply.outcomes.append(_run(unpacked[function_index], arguments))
+            outcome = _run(unpacked[function_index], arguments)
+            reply.outcomes.append(outcome)
+            size += len(outcome[1])
             count, seconds = reply.busy[function_index]
             reply.busy[function_index] = (count + 1, seconds + clock() - begun)
     return reply

@@ -46,9 +46,19 @@ _WORDS = ("returned", "raised", "lost", "cancelled")
 
 _PYTHON = sys.version_info[:2]
 
+#: Bytes of pickled arguments, or of a pickled result: Redis takes strings of up to 512 MB, and in a message
+#: they are a third longer.
+LARGEST = 380_000_000
+#: What the user's script is called: where it runs, and in processes that multiprocessing has spawned.
+_SCRIPT = ("__main__", "__mp_main__")
+
 
 class CallError(Exception):
     """A call could not be run as it was sent, or its result could not be sent back."""
+
+
+class TooLargeError(CallError):
+    """Arguments or a result are more than a message can carry."""
 
 
 class RemoteTraceback(Exception):  # noqa: N818 - as in concurrent.futures: not an error, but where one was
@@ -167,8 +177,15 @@ def dumps(value: object) -> bytes:
 
     Raises:
         Exception: whatever its pickling raises.
+        TooLargeError: no message can carry it.
     """
-    return _plain(value) or cloudpickle.dumps(value)
+    data = _plain(value) or _by_value(value)
+    if len(data) > LARGEST:
+        raise TooLargeError(
+            f"{len(data) / 1e6:,.0f} MB pickled is more than a message can carry ({LARGEST / 1e6:,.0f} MB): "
+            "pass the name of a file, or where else it can be had"
+        )
+    return data
 
 
 def _plain(value: object) -> bytes | None:
@@ -177,7 +194,17 @@ def _plain(value: object) -> bytes | None:
     except Exception:
         return None
     # What names something of this script goes by value: each process has its own __main__.
-    return None if b"__main__" in data else data
+    return None if any(name.encode() in data for name in _SCRIPT) else data
+
+
+def _by_value(value: object) -> bytes:
+    # In a process that multiprocessing has spawned, the script goes by another name, which cloudpickle has to
+    # be told.
+    spawned = sys.modules.get("__mp_main__")
+    if spawned is not None and spawned.__name__ == "__mp_main__":
+        cloudpickle.register_pickle_by_value(spawned)
+    data: bytes = cloudpickle.dumps(value)
+    return data
 
 
 def pack_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
@@ -200,14 +227,14 @@ def pack_function(function: Callable[..., Any]) -> PackedFunction:
         return (reference,)
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     plain = _plain(function)
-    return (name, None, plain) if plain is not None else (name, _PYTHON, cloudpickle.dumps(function))
+    return (name, None, plain) if plain is not None else (name, _PYTHON, _by_value(function))
 
 
 def reference_to(function: Callable[..., Any]) -> str | None:
     """Return `module:qualname` if that leads to `function` and another process could follow it."""
     module_name = getattr(function, "__module__", None)
     qualname = getattr(function, "__qualname__", None)
-    if not module_name or not qualname or module_name in ("__main__", "__mp_main__") or "<" in qualname:
+    if not module_name or not qualname or module_name in _SCRIPT or "<" in qualname:
         return None
     found: Any = sys.modules.get(module_name)
     for name in qualname.split("."):

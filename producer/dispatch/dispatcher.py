@@ -29,6 +29,7 @@ while the broker is asked.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
@@ -69,6 +70,8 @@ RENEW, LOOK, FETCH = 4.0, 2.0, 5.0
 QUIET = 10.0
 #: Seconds between two rounds of the watch.
 ROUND = 1.0
+#: Calls that the sender takes from the queue at once.
+TAKE = 64
 #: Replies that are deleted from the broker together.
 CLOSE_TOGETHER = 32
 #: Messages that are looked through for those that came back to the queue from workers that died.
@@ -135,6 +138,7 @@ class Dispatcher:
         self._room = threading.Condition(self._lock)  # submit waits for it
         self._watched = threading.Condition(self._lock)  # the watch waits for it
         self._queue: deque[CallFuture] = deque()
+        self._hand: list[CallFuture] = []  # what the sender has taken from the queue, and not sent yet
         self._flying: dict[str, Batch] = {}
         self._read: list[str] = []  # ids of batches whose replies can be deleted
         self._pending = 0
@@ -160,13 +164,26 @@ class Dispatcher:
     # --- for the executor ---------------------------------------------------------------------------
 
     def submit(
-        self, function: Callable[..., Any], args: Any, kwargs: Any, limit: float | None = None
+        self,
+        function: Callable[..., Any],
+        args: Any,
+        kwargs: Any,
+        limit: float | None = None,
+        end: float | None = None,
     ) -> CallFuture:
         """Queue a call; wait for room first, if there is none.
+
+        Args:
+            function: what to call.
+            args: its positional arguments.
+            kwargs: its keyword arguments.
+            limit: seconds that it may run; None for no limit.
+            end: until when to wait for room, on the monotonic clock; None: for as long as it takes.
 
         Raises:
             BrokenExecutor: the cluster was given up.
             RuntimeError: the executor was shut down.
+            TimeoutError: there was no room in time.
         """
         future = CallFuture(self, function, (args, kwargs), limit)
         with self._lock:
@@ -177,7 +194,8 @@ class Dispatcher:
                 and not self._closed
                 and threading.current_thread() not in self._threads
             ):
-                self._room.wait()
+                if not self._room.wait(None if end is None else end - time.monotonic()):
+                    raise TimeoutError
             if self._broken is not None:
                 raise self._broken
             if self._closed:
@@ -241,7 +259,11 @@ class Dispatcher:
         """Take no further calls; end when those that were taken have ended."""
         with self._lock:
             self._closed = True
-            outstanding = [*self._queue, *(f for batch in self._flying.values() for f in batch.futures)]
+            outstanding = [
+                *self._hand,
+                *self._queue,
+                *(f for batch in self._flying.values() for f in batch.futures),
+            ]
             self._room.notify_all()
             self._work.notify_all()
             self._watched.notify_all()
@@ -252,7 +274,8 @@ class Dispatcher:
         """End now: calls that have not started are cancelled, the others fail, and so do later ones."""
         with self._lock:
             self._closed = True
-            waiting, self._queue = list(self._queue), deque()
+            waiting = [future for future in (*self._hand, *self._queue) if not future.withdrawn]
+            self._queue.clear()
             for future in waiting:
                 future.withdrawn = True
         for future in waiting:
@@ -264,6 +287,12 @@ class Dispatcher:
         """Wait until everything is over."""
         if threading.current_thread() not in self._threads:
             self._threads[-1].join(timeout)
+
+    def disown(self) -> None:
+        """Become useless in a forked process, where no thread runs, and anybody may have the lock."""
+        self._lock = threading.Lock()
+        self._work, self._room, self._watched = (threading.Condition(self._lock) for _ in range(3))
+        self._broken = BrokenExecutor("this executor is of the process that forked this one: make one here")
 
     def wait_for_workers(self, timeout: float) -> list[Worker]:
         """Return the workers as soon as there are any.
@@ -328,24 +357,30 @@ class Dispatcher:
         return window if self._max_workers is None else min(window, self._max_workers)
 
     def _assemble(self, waiting: int) -> Batch | None:
-        """Take calls from the queue that travel together; None if there were only cancelled ones."""
+        """Take calls from the queue that travel together; None if there were only cancelled ones.
+
+        Packing runs the user's code, for as long as that takes, and without the lock. So calls are taken into
+        `_hand` first, where whoever cancels or ends everything finds them.
+        """
         cargo = Cargo()
         room = 0.0
         most = MOST_CALLS if self._batch_size == "auto" else self._batch_size
+        taken: deque[CallFuture] = deque()
         while len(cargo.futures) < most and cargo.size < MOST_BYTES:
-            try:
-                future = self._queue[0]
-            except IndexError:
+            if not taken:
+                taken = self._take_in_hand(most - len(cargo.futures))
+            if not taken:
                 break
+            future = taken[0]
             if cargo.futures and (future.alone or cargo.futures[0].alone):
                 break
             if future.withdrawn:
-                self._queue.popleft()
+                taken.popleft()
                 continue
             try:
                 name = cargo.pack(future)
             except BaseException as error:  # whatever it is, it ends this call and not the thread
-                self._queue.popleft()
+                taken.popleft()
                 self._refuse(future, error)
                 continue
             expected = self._pace.expect(name)
@@ -353,26 +388,42 @@ class Dispatcher:
                 room = self._pace.room(name, waiting, max(1, self._processes))
             elif self._batch_size == "auto" and cargo.seconds + expected > room:
                 break
-            cargo.load(self._queue.popleft(), expected)
-        return self._register(cargo) if cargo.futures else None
+            cargo.load(taken.popleft(), expected)
+        return self._register(cargo, taken)
+
+    def _take_in_hand(self, most: int) -> deque[CallFuture]:
+        """Take some calls from the queue, but no more than so many."""
+        with self._lock:
+            taken = deque(self._queue.popleft() for _ in range(min(most, TAKE, len(self._queue))))
+            self._hand += taken
+        return taken
 
     def _refuse(self, future: CallFuture, error: BaseException) -> None:
         """Fail a call that can't be sent."""
         with self._lock:
-            if future.withdrawn:
+            if future.withdrawn or self._broken is not None:
                 return
             future.withdrawn = True  # whoever cancels it now is too late
-        error.add_note(
-            "The call was not sent: its function or one of its arguments can't be pickled. Pass plain data "
-            "and open what can't be pickled (locks, files, connections) in the function itself."
-        )
-        future.set_exception(error)
+        with contextlib.suppress(Exception):  # an exception's class may forbid it
+            error.add_note(
+                "The call was not sent: its function or one of its arguments can't be pickled. Pass plain "
+                "data and open what can't be pickled (locks, files, connections) in the function itself."
+            )
+        quietly(future.set_exception, error)
         future.forget()
         self._ended(1)
 
-    def _register(self, cargo: Cargo) -> Batch | None:
-        """Make a batch of what was not cancelled meanwhile, and let the receiver know of it."""
+    def _register(self, cargo: Cargo, left: deque[CallFuture]) -> Batch | None:
+        """Make a batch of what was not cancelled meanwhile, and let the receiver know of it.
+
+        Args:
+            cargo: what is to be sent.
+            left: calls that go back to the queue.
+        """
         with self._lock:
+            self._hand = []
+            if self._broken is None:
+                self._queue.extendleft(reversed(left))
             cargo.unload_withdrawn()
             if not cargo.futures or self._broken is not None:
                 return None
@@ -754,7 +805,11 @@ class Dispatcher:
             if self._broken is not None:
                 return
             self._broken = error
-            failed = [*self._queue, *(f for batch in self._flying.values() for f in batch.futures)]
+            failed = [
+                *self._hand,
+                *self._queue,
+                *(f for batch in self._flying.values() for f in batch.futures),
+            ]
             failed = [future for future in failed if not future.withdrawn]
             self._queue.clear()
             self._flying.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import BrokenExecutor
 
 from producer.broker import BrokerUnavailableError
-from worker.wire import CallError
+from worker.wire import CallError, TooLargeError
 
 __all__ = [
     "BrokerUnavailableError",
@@ -14,6 +14,7 @@ __all__ = [
     "KeyMismatchError",
     "NoWorkersError",
     "ShutDownError",
+    "TooLargeError",
     "VersionMismatchError",
 ]
 

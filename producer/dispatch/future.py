@@ -151,7 +151,7 @@ def resolve(future: CallFuture, outcome: wire.PackedOutcome) -> None:
                 CallLostError(f"a worker process died under the call {cause} It was not tried again."),
             )
         case (wire.CANCELLED,):
-            future.drop()
+            quietly(future.drop)
         case (_, failure):
             quietly(future.set_exception, _failure(failure, future))
         case _:
@@ -174,7 +174,8 @@ def _failure(failure: object, future: CallFuture) -> BaseException:
             text = " ".join(map(str, message)) if isinstance(message, list | tuple) else str(message)
         case _:
             name, text = type(failure).__name__, str(failure)
-    if name in ("TimeLimitExceeded", "SoftTimeLimitExceeded"):
+    # A limit may also strike while Celery packs the reply, which makes an EncodeError of it.
+    if name in ("TimeLimitExceeded", "SoftTimeLimitExceeded") or text.startswith("SoftTimeLimitExceeded("):
         limit = "" if future.limit is None else f" of {future.limit:g} s"
         return TimeoutError(f"the call ran longer than its time limit{limit}")
     made = CallError(f"the worker could not run the call: {name}: {text}")
@@ -184,8 +185,13 @@ def _failure(failure: object, future: CallFuture) -> BaseException:
 
 
 def quietly(do: Callable[..., Any], *args: Any) -> None:
-    """Do what may come too late: a future that is resolved already stays as it is."""
+    """Do what may come too late, when a future is resolved already, or what runs a callback that raises.
+
+    Of callbacks `Future` catches an `Exception` only; the `SystemExit` of one shall end no thread here.
+    """
     try:
         do(*args)
-    except Exception as error:
-        logger.debug("came too late: %s", error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        logger.debug("came too late, or a callback raised: %r", error)

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import multiprocessing
+import multiprocessing.util
 import os
 import sys
+import threading
 import time
 import weakref
 from collections import deque
@@ -54,9 +57,6 @@ class _Calls(Executor):
             BrokenExecutor: the cluster was given up; the message says why.
             RuntimeError: the executor was shut down.
         """
-        return self._submit(fn, args, kwargs)
-
-    def _submit(self, fn: Any, args: Any, kwargs: Any) -> CallFuture:
         return self._dispatcher.submit(fn, args, kwargs, self._time_limit)
 
     def map(
@@ -104,16 +104,23 @@ class _Calls(Executor):
     ) -> Iterator[Any]:
         window = buffersize or self._dispatcher.max_pending
         # Submitted now, not when the first result is asked for.
-        submit = self._submit
-        futures = deque(submit(fn, args, {}) for fn, args in itertools.islice(calls, window))
+        submit = partial(self._dispatcher.submit, limit=self._time_limit, end=end)
+        futures: deque[CallFuture] = deque()
+        late = False
+        try:
+            futures.extend(submit(fn, args, {}) for fn, args in itertools.islice(calls, window))
+        except TimeoutError:  # whoever takes the results will be told, and have those that are there in time
+            late = True
 
         def results() -> Iterator[Any]:
             try:
                 while futures:
-                    for fn, args in itertools.islice(calls, 1):
+                    for fn, args in itertools.islice(calls, 0 if late else 1):
                         futures.append(submit(fn, args, {}))
                     # No name here for what is yielded: the caller alone shall hold on to it.
                     yield _result_or_cancel(futures.popleft(), end)
+                if late:
+                    raise TimeoutError
             finally:
                 self._dispatcher.cancel(futures)
 
@@ -157,16 +164,16 @@ class CeleryExecutor(_Calls):
         max_pending: int = MAX_PENDING,
         patience: float = PATIENCE,
         queue: str | None = None,
-        key_file: Path | None = None,
+        key_file: str | Path | None = None,
     ) -> None:
-        if max_workers is not None and max_workers < 1:
-            raise ValueError("max_workers must be greater than 0")
+        if max_workers is not None and (not isinstance(max_workers, int) or max_workers < 1):
+            raise ValueError("max_workers must be a whole number greater than 0")
         if batch != "auto" and (not isinstance(batch, int) or batch < 1):
             raise ValueError(f"batch must be a number of calls of 1 or more, or 'auto', not {batch!r}")
-        if max_pending < 1:
-            raise ValueError(f"max_pending must be at least 1, not {max_pending}")
-        if not patience > 0:
-            raise ValueError(f"patience must be more than 0 seconds, not {patience}")
+        if not isinstance(max_pending, int) or max_pending < 1:
+            raise ValueError(f"max_pending must be a whole number of at least 1, not {max_pending}")
+        if not 0 < patience <= threading.TIMEOUT_MAX:
+            raise ValueError(f"patience must be a number of seconds above 0, not {patience}")
         url = url or os.environ.get("CELERY_BROKER_URL") or None
         release: Callable[[], None] = _nothing
         if url is None:
@@ -177,7 +184,7 @@ class CeleryExecutor(_Calls):
             max_workers = None
         self._dispatcher = Dispatcher(
             url=url,
-            key=load_key(key_file),
+            key=load_key(None if key_file is None else Path(key_file)),
             queue=queue or queue_name(),
             batch=batch,
             max_workers=max_workers,
@@ -186,6 +193,8 @@ class CeleryExecutor(_Calls):
             on_end=release,
         )
         _dispatchers.add(self._dispatcher)
+        if multiprocessing.parent_process() is not None:  # what atexit has registered does not run there
+            multiprocessing.util.Finalize(None, _end_all, exitpriority=1)
         # An executor that is dropped without a shutdown ends when its calls have.
         weakref.finalize(self, self._dispatcher.close, cancel_futures=False).atexit = False
 
@@ -224,6 +233,15 @@ class CeleryExecutor(_Calls):
         """End now: what has not started is cancelled, what runs fails with `ShutDownError`."""
         self._dispatcher.kill()
         self._dispatcher.join()
+
+
+def _disown() -> None:
+    for dispatcher in list(_dispatchers):
+        dispatcher.disown()
+    _dispatchers.clear()
+
+
+os.register_at_fork(after_in_child=_disown)
 
 
 class LimitedExecutor(_Calls):
