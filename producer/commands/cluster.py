@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from producer.commands.options import WORKERS, Group, consoles
+from producer.commands.options import INTERRUPTED, WORKERS, Group, consoles
 from producer.experiments.job import InputError
 
 
@@ -42,6 +42,7 @@ def up(workers: int | None, flower: bool) -> None:
 
     out, err = consoles()
     count = workers or cores_in_reach()
+    ready = False
     try:
         with err.status("starting the cluster"):
             stack = contextlib.ExitStack()
@@ -57,11 +58,14 @@ def up(workers: int | None, flower: bool) -> None:
             out.print("In another shell:", highlight=False)
             out.print(f"  export CELERY_BROKER_URL={running.url}", highlight=False, soft_wrap=True)
             sys.stdout.flush()
+            ready = True
             threading.Event().wait()
     except ClusterError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         err.print("The cluster is down.")
+        if not ready:
+            sys.exit(INTERRUPTED)
 
 
 @cluster.command()

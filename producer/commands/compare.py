@@ -177,7 +177,7 @@ def compare(
 
     out, err = consoles()
     try:
-        with progress.Table(out) if out.is_terminal else progress.Lines(err) as observer:
+        with progress.Table(out) if progress.animated(out) else progress.Lines(err) as observer:
             run = compare_models(what, options, observer)
     except UnreachableError as error:
         raise InputError(str(error)) from error

@@ -30,10 +30,11 @@ def faults_command(quick: bool, destination: Destination) -> None:
     from producer.cluster import ClusterError
     from producer.experiments.faults import QUICK, Plan, faults
     from producer.reports.faults import Lines, Spinner
+    from producer.reports.progress import animated
 
     out, err = consoles()
     try:
-        with Spinner(out) if out.is_terminal else Lines(err) as observer:
+        with Spinner(out) if animated(out) else Lines(err) as observer:
             result = faults(QUICK if quick else Plan(), observer)
     except ClusterError as error:
         raise click.ClickException(str(error)) from error

@@ -7,7 +7,6 @@ import sys
 import click
 
 from producer.commands.options import (
-    MODELS_OPTION,
     SECONDS,
     WORKERS,
     Destination,
@@ -15,6 +14,7 @@ from producer.commands.options import (
     complete_workload,
     consoles,
     finish,
+    models_option,
     saved,
 )
 from producer.experiments.job import InputError
@@ -29,7 +29,7 @@ DEFAULT = ("thread-pool", "process-pool", "broker-queue")
     "--inputs", metavar="FILE", help="JSON lines, each the arguments of a call; - is standard input."
 )
 @click.option("--model", "model_name", type=ModelName(), help="Only this one.")
-@MODELS_OPTION
+@models_option(",".join(DEFAULT))
 @WORKERS
 @click.option(
     "--tasks", type=click.IntRange(min=1), metavar="N", help="So many calls: inputs are repeated or cut."

@@ -5,19 +5,19 @@ from __future__ import annotations
 import click
 
 from producer.commands.options import (
-    MODELS_OPTION,
     SEED,
     WORKERS,
     Destination,
     chosen_seed,
     consoles,
     finish,
+    models_option,
     saved,
 )
 
 
 @click.command("gil")
-@MODELS_OPTION
+@models_option("sequential,thread-pool,process-pool")
 @WORKERS
 @click.option("--quick", is_flag=True, help="Shorter calls and fewer rounds: a quarter of a minute.")
 @SEED

@@ -120,9 +120,16 @@ WORKERS = click.option(
     type=click.IntRange(min=1),
     help="Workers of each pool, and processes of the embedded cluster.  [default: cores in reach]",
 )
-MODELS_OPTION = click.option(
-    "--models", type=ModelNames(), help="Only these, separated by commas.  [default: all]"
-)
+
+
+def models_option(default: str = "all") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option `--models` of a command which runs on `default` without it."""
+    return click.option(
+        "--models", type=ModelNames(), help=f"Only these, separated by commas.  [default: {default}]"
+    )
+
+
+MODELS_OPTION = models_option()
 SEED = click.option("--seed", type=int, help="For everything that is left to chance.  [default: by chance]")
 SECONDS = click.FloatRange(min=0, min_open=True)
 

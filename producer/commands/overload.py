@@ -106,6 +106,7 @@ def overload_command(
     """  # noqa: D301 - click wants the backspace
     from producer.experiments.overload import Options, job_of, overload
     from producer.measurement.environment import cores_in_reach
+    from producer.reports.progress import animated
     from producer.reports.race import Lines, Race
 
     count = workers or cores_in_reach()
@@ -121,7 +122,11 @@ def overload_command(
         seed=chosen_seed(seed),
     )
     _, err = consoles()
-    with Race(err) if err.is_terminal else Lines(err) as observer:
+    # Those that can't run this at all have no place in the race.
+    racing = [
+        name for name in options.models if not VARIANTS[name].unavailable(what.function, what.async_function)
+    ]
+    with Race(err, racing) if animated(err) else Lines(err) as observer:
         result = overload(what, options, observer)
     if not result.legs and not result.interrupted:
         raise InputError("; ".join(f"{model} {why}" for model, why in result.unavailable.items()))

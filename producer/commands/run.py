@@ -158,7 +158,9 @@ def _output(file: str | None) -> Iterator[IO[bytes]]:
 @contextlib.contextmanager
 def _bar(err: Console, stream: IO[bytes], total: int | None) -> Iterator[Any]:
     """A progress bar on standard error, where that is a terminal and results don't go there too."""
-    if not err.is_terminal or stream.isatty():
+    from producer.reports.progress import animated
+
+    if not animated(err) or stream.isatty():
         yield lambda: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn

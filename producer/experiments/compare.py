@@ -88,6 +88,12 @@ class Observer(Protocol):
     def doing(self, what: str, run: Run) -> None:
         """Something begins that takes time; `run` is what is known so far."""
 
+    def begins(self) -> None:
+        """The calls of a leg begin: its executor is open and warm."""
+
+    def ends(self) -> None:
+        """They have ended; the executor is still to be closed."""
+
     def measured(self, leg: Leg, run: Run) -> None:
         """A leg is over."""
 
@@ -258,9 +264,11 @@ class _Comparison:
             gc.collect()  # the rubbish of the leg before is not this one's
             sampler = Sampler(lambda: dict.fromkeys(involved()))
             aside = before.difference(involved())
+            self.observer.begins()
             earlier = meter(aside)
             with sampled(sampler):
                 rows, outcomes = trace(executor, _entry(model), calls, self.options.timeout)
+            self.observer.ends()
             resources = sampler.result()
             noise = earlier.noise(meter(aside), resources.cpu + sampler.own_cpu)
             stalled = any(isinstance(outcome.error, StalledError) for outcome in outcomes)

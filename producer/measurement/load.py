@@ -111,7 +111,7 @@ def load(
     try:
         while (now := sender.now()) < last + patience and not (sender.done and sender.all_ended()):
             sender.tick.wait(TICK)
-            if not watch(sender.progress()) and not stopped:
+            if not watch(sender.progress(last)) and not stopped:
                 sender.stop.set()
                 stopped, last = now < last, min(now, last)
     except KeyboardInterrupt:
@@ -174,9 +174,11 @@ class _Sender:
     def all_ended(self) -> bool:
         return len(self._ended) >= len(self._futures)
 
-    def progress(self) -> Progress:
-        now = self.now()
-        return Progress(now, bisect_right(self._times, now), len(self._refused), len(self._ended))
+    def progress(self, last: float) -> Progress:
+        """Return how far it is; of what was to come after `last`, only what was taken has been due."""
+        now, ended = self.now(), len(self._ended)
+        due = max(len(self._futures), bisect_right(self._times, min(now, last)))
+        return Progress(now, due, len(self._refused), ended)
 
     def result(self, last: float, *, stopped: bool, interrupted: bool) -> Load:
         """Return what there is now, for all calls that were due until `last`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +16,7 @@ from rich.text import Text
 
 from producer.experiments.overload import Leg
 from producer.measurement.load import Progress
+from producer.reports.progress import FREE, Clock, some
 from producer.reports.words import NONE
 
 
@@ -22,7 +25,7 @@ class Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._clock = _Clock()
+        self._clock = Clock()
 
     def __enter__(self) -> Self:
         return self
@@ -54,14 +57,36 @@ class Lines:
         self._console.print(Text(line), soft_wrap=True)
 
 
+#: What may stand beside a bar, with its width, as it is left out of narrow windows: the last one first.
+#: Widths are fixed, up to 99,999 calls: else bars would jump from frame to frame.
+_FIGURES = (("state", 8), ("wait", 11), ("refused", 14), ("arrived", 14))
+#: Columns that a bar needs to say anything.
+_BAR = 12
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    state: str
+    progress: Progress | None = None
+
+    def figure(self, name: str) -> str:
+        if name == "state":
+            return self.state
+        if self.progress is None:
+            return ""
+        due, refused = self.progress.due, self.progress.refused
+        number = {"wait": due - self.progress.ended, "refused": refused, "arrived": due}[name]
+        return f"{number:,} {name}"
+
+
 class Race:
     """A bar for each model: how much of what has arrived is served, and how much waits."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, models: Sequence[str]) -> None:
         self._console = console
-        self._clock = _Clock()
+        self._clock = Clock()
         self._what = ""
-        self._rows: dict[str, tuple[Progress, str]] = {}
+        self._rows = {model: _Row("not yet") for model in models}
         # Few frames: drawing takes CPU time from what is measured.
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._drawn = 0.0
@@ -74,11 +99,15 @@ class Race:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Take the bars off the screen; the report tells the rest."""
+        self._live.update(Group())  # at its end rich draws once more, and not within the window
         self._live.stop()
 
     def doing(self, what: str) -> None:
         """Show what goes on."""
         self._what = what
+        model, left_out, _ = what.partition(" is left out: ")
+        if left_out:
+            self._rows[model] = _Row("left out")
         self._draw()
 
     def measured(self, share: float) -> None:
@@ -87,43 +116,41 @@ class Race:
 
     def moved(self, model: str, progress: Progress, multiple: float | None) -> None:
         """Move a bar."""
-        self._rows[model] = progress, NONE if multiple is None else f"{multiple:.1f} ×"
+        self._rows[model] = _Row(NONE if multiple is None else f"{multiple:.1f} ×", progress)
         if time.monotonic() - self._drawn > 0.25:
             self._draw()
 
     def ended(self, leg: Leg) -> None:
-        """Show where a model fell behind."""
-        behind = leg.fell_behind
-        progress, _ = self._rows.get(leg.model, (Progress(0.0, 0, 0, 0), ""))
-        self._rows[leg.model] = progress, "kept up" if behind is None else f"< {leg.multiple(behind):.1f} ×"
+        """Show where a model fell behind, and the report's own figures."""
+        behind, load = leg.fell_behind, leg.load
+        progress = Progress(load.ended, len(load.trace), len(load.refused), len(load.trace) - len(load.left))
+        state = "kept up" if behind is None else f"< {leg.multiple(behind):.1f} ×"
+        self._rows[leg.model] = _Row(state, progress)
         self._draw()
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
-        wide = self._console.width >= 80
+        room = self._console.height - FREE
+        current = self._what.partition(":")[0]
+        what = Text(f"{self._what}{self._clock.left()}")
+        lines = len(what.wrap(self._console, self._console.width))
+        rows = self._table(some(list(self._rows), current, room - lines), current)
+        self._live.update(Group(rows, what), refresh=True)
+
+    def _table(self, models: Sequence[str], current: str) -> Table:
+        name = max(map(len, self._rows), default=0)
+        figures = list(_FIGURES)
+        while figures and name + 1 + _BAR + sum(1 + width for _, width in figures) > self._console.width:
+            figures.pop()
         table = Table.grid(padding=(0, 1), expand=True)
-        table.add_column(no_wrap=True, ratio=3)
-        table.add_column(ratio=4)
-        for _ in range(4 if wide else 2):
-            table.add_column(justify="right", no_wrap=True)
-        for model, (progress, state) in self._rows.items():
+        table.add_column(no_wrap=True, width=name)
+        table.add_column(ratio=1)
+        for _, width in reversed(figures):
+            table.add_column(justify="right", no_wrap=True, width=width)
+        for model in models:
+            row = self._rows[model]
+            progress = row.progress or Progress(0.0, 0, 0, 0)
             bar = ProgressBar(total=max(1, progress.due), completed=progress.ended - progress.refused)
-            figures = [f"{progress.due - progress.ended:,} wait", state]
-            if wide:
-                figures = [f"{progress.due:,} arrived", f"{progress.refused:,} refused", *figures]
-            table.add_row(model, bar, *figures)
-        self._live.update(Group(table, Text(f"{self._what}{self._clock.left()}")), refresh=True)
-
-
-class _Clock:
-    """Estimates the time left from the share that is done."""
-
-    def __init__(self) -> None:
-        self._begun = time.monotonic()
-        self.share = 0.0
-
-    def left(self) -> str:
-        if self.share <= 0.02:
-            return ""
-        left = (time.monotonic() - self._begun) * (1 / self.share - 1)
-        return f" (about {left:.0f} s left)" if left >= 1 else ""
+            style = "bold" if model == current else "" if row.progress else "dim"
+            table.add_row(model, bar, *(row.figure(name) for name, _ in reversed(figures)), style=style)
+        return table

@@ -578,7 +578,7 @@ def test_ctrl_c_ends_blocking_with_the_beats_so_far(here: Path, function: str, m
 def test_blocking_tells_of_calls_that_fail(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     inputs = ["--inputs", "calls.jsonl", "--quick", "--models", "thread-pool"]
     assert cli._run(["blocking", "work:fail_if_odd", *inputs]) == 1
-    assert "WRONG: thread-pool: " in capfd.readouterr().out
+    assert "WRONG: thread-pool, work:fail_if_odd: " in capfd.readouterr().out
 
 
 def test_sigterm_ends_compare_though_the_call_runs_in_the_main_thread(here: Path) -> None:

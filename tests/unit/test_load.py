@@ -143,6 +143,26 @@ def test_who_watches_can_stop_it_and_no_call_is_due_after_that() -> None:
     assert max(progress.due for progress in seen) >= 3
 
 
+def test_what_is_told_after_a_stop_is_what_the_load_says_in_the_end() -> None:
+    """The calls that would have been due since then have not arrived, however long the others take."""
+    seen: list[Progress] = []
+
+    def watch(progress: Progress) -> bool:
+        seen.append(progress)
+        return progress.due < 10
+
+    with ThreadPoolExecutor(1) as executor:
+        found = load(
+            *(executor, run, [Call(lambda: time.sleep(0.1))], evenly(Rate(100, 100, BOUND))),
+            patience=BOUND,
+            watch=watch,
+        )
+    after = seen[next(n for n, progress in enumerate(seen) if progress.due >= 10) + 1 :]
+    assert found.stopped
+    assert {progress.due for progress in after[1:]} == {len(found.trace)}
+    assert after[-1].ended <= len(found.trace)
+
+
 def test_an_interrupt_gives_what_there_is_so_far() -> None:
     def interrupt(progress: Progress) -> bool:
         if progress.ended >= 3:

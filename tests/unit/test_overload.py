@@ -84,7 +84,7 @@ def overload_of(*legs: Leg, remote: bool = False) -> Overload:
     return Overload(
         workload="query",
         models=tuple(leg.model for leg in legs),
-        settings={"workers": 1, "arrivals": "constant", "remote": remote},
+        settings={"workers": 1, "arrivals": "constant", "capacity": None, "remote": remote},
         environment=ENVIRONMENT,
         began=1_700_000_000.0,
         legs=legs,
