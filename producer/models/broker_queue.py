@@ -166,8 +166,10 @@ class CeleryExecutor(_Calls):
         queue: str | None = None,
         key_file: str | Path | None = None,
     ) -> None:
-        if max_workers is not None and (not isinstance(max_workers, int) or max_workers < 1):
-            raise ValueError("max_workers must be a whole number greater than 0")
+        if max_workers is not None and max_workers < 1:
+            raise ValueError("max_workers must be greater than 0")
+        if max_workers is not None and not isinstance(max_workers, int):
+            raise ValueError(f"max_workers must be a whole number, not {max_workers}")
         if batch != "auto" and (not isinstance(batch, int) or batch < 1):
             raise ValueError(f"batch must be a number of calls of 1 or more, or 'auto', not {batch!r}")
         if not isinstance(max_pending, int) or max_pending < 1:
