@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from producer.experiments.gil import PYTHON, C, Gil
+from producer.experiments.gil import CALLS, FEWEST_ROUNDS, MOST_ROUNDS, PYTHON, C, Gil
 from producer.measurement.summary import SEQUENTIAL, Interval
 from producer.reports.report import Report
 from producer.reports.terminal import fitted
@@ -19,6 +19,13 @@ from producer.reports.words import NONE, confidence, counted, digits, interval, 
 _LEGEND = (
     "Python: calls in pure Python. C: calls of the same length in C, which release the GIL. Medians over the "
     "rounds; speedup: against sequential, in the same round; GIL cost: the one speedup ÷ the other."
+)
+_METHOD = (
+    "At the start the lengths of both kinds of call are adjusted to this machine. In each round each "
+    f"model runs {CALLS} calls for each worker of the one kind and of the other, all submitted at once; "
+    f"every second round goes through models and kinds in the reverse order. There are {FEWEST_ROUNDS} "
+    f"rounds at least, {MOST_ROUNDS} at most, and as many as fit into the time between. Ratios are taken "
+    "within a round, and averaged as logarithms, with Student's t interval."
 )
 #: The models whose calls share the GIL of one interpreter.
 _THREADS = ("thread-pool", "thread-per-request")
@@ -36,6 +43,7 @@ def report(result: Gil) -> Report:
         tables=lambda console: _tables(result, console) if result.legs else [],
         legend=_LEGEND if result.legs else "",
         findings=findings(result),
+        method=_METHOD,
     )
 
 

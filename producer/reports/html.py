@@ -11,15 +11,17 @@ import base64
 import gzip
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import jinja2
 import vl_convert
+from markupsafe import Markup, escape
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -30,10 +32,14 @@ from producer.reports.charts import Chart
 from producer.reports.charts.files import INK, VEGA_LITE
 from producer.reports.charts.style import LEAST, MARGIN, SPACING, theme
 from producer.reports.report import Report, charts_of, report_of
+from producer.reports.terminal import visible, wrong
 from producer.reports.words import counted
 
-#: Bytes of compressed data that a page takes in; more would be slow to open, and there is --json.
-MOST_DATA = 1_500_000
+#: Bytes of a page that data is taken in for; more would be slow to open, and there is --json.
+MOST_BYTES = 2_000_000
+#: Bytes that stand around data.
+_AROUND = 300
+_CODE = re.compile("`([^`]+)`")
 #: Rich's styles of rows and cells that mean something, and the page's classes for them.
 _CLASSES = {"bold green": "best", "red": "wrong", "dim": "dim"}
 
@@ -57,7 +63,9 @@ class _Section:
     """What the page has of one result."""
 
     anchor: str
+    which: str
     report: Report
+    problems: list[str]
     charts: list[Chart]
     tables: list[_Grid]
     environment: list[tuple[str, str]]
@@ -73,7 +81,23 @@ def page(results: Sequence[Result], changes: Changes | None = None) -> str:
         results: at least one.
         changes: what differs between them, if that is to be told.
     """
-    sections = [_section(result, number) for number, result in enumerate(results, 1)]
+    which = ("before", "after") if changes else tuple(f"{number}" for number in range(1, len(results) + 1))
+    sections = [
+        _section(result, number, name if len(results) > 1 else "")
+        for number, (result, name) in enumerate(zip(results, which, strict=True), 1)
+    ]
+    made = _page(sections, changes)
+    # What was measured comes with it as far as there is room.
+    room = MOST_BYTES - len(made.encode())
+    for place, (section, result) in enumerate(zip(sections, results, strict=True)):
+        data = _data(result)
+        if len(data) + _AROUND <= room:
+            sections[place] = replace(section, data=data)
+            room -= len(data) + _AROUND
+    return _page(sections, changes)
+
+
+def _page(sections: Sequence[_Section], changes: Changes | None) -> str:
     charts = {f"{s.anchor}-{chart.name}": _drawn(chart) for s in sections for chart in s.charts}
     scripts = [_runtime(), _file("page.js")]
     first = sections[0].report
@@ -99,18 +123,20 @@ def page(results: Sequence[Result], changes: Changes | None = None) -> str:
     )
 
 
-def _section(result: Result, number: int) -> _Section:
+def _section(result: Result, number: int, which: str) -> _Section:
     report = report_of(result)
     charts = charts_of(result)
     return _Section(
         anchor=f"{result.experiment}-{number}",
+        which=which,
         report=report,
+        problems=wrong(report),
         charts=charts,
         tables=_grids(report),
         environment=_environment(result),
         command=shlex.join(result.command),
-        data=_data(result),
-        file=f"{result.experiment}.json",
+        data=None,
+        file=f"{'-'.join(filter(None, (result.experiment, which)))}.json",
     )
 
 
@@ -124,8 +150,12 @@ def _environment(result: Result) -> list[tuple[str, str]]:
         ("Python", f"{where.python}, {gil}"),
         ("load before", "unknown" if where.load is None else f"{where.load:.2f}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in where.versions.items())),
-        ("settings", ", ".join(f"{name} {value}" for name, value in result.settings.items())),
+        ("settings", _settings(result)),
     ]
+
+
+def _settings(result: Result) -> str:
+    return ", ".join(f"{name} {value}" for name, value in result.settings.items() if value is not None)
 
 
 def _grids(of: Report | Changes) -> list[_Grid]:
@@ -160,10 +190,9 @@ def _class(cell: Any) -> str:
     return _CLASSES.get(str(cell.style), "") if isinstance(cell, Text) else ""
 
 
-def _data(result: Result) -> str | None:
-    """Return the saved result, compressed, in base64; None if it is too much for a page."""
-    packed = gzip.compress(to_json(result).encode("ascii"), mtime=0)
-    return base64.b64encode(packed).decode("ascii") if len(packed) <= MOST_DATA else None
+def _data(result: Result) -> str:
+    """Return the saved result, compressed, in base64."""
+    return base64.b64encode(gzip.compress(to_json(result).encode("ascii"), mtime=0)).decode("ascii")
 
 
 def _drawn(chart: Chart) -> dict[str, Any]:
@@ -197,9 +226,20 @@ def _runtime() -> str:
 def _template() -> jinja2.Template:
     loader = jinja2.FunctionLoader(_file)
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        loader=loader,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda value: value if isinstance(value, Markup) else visible(str(value)),
     )
+    environment.filters["sentence"] = _sentence
     return environment.get_template("page.html")
+
+
+def _sentence(text: str) -> Markup:
+    """Return a sentence in which what stands between backticks is code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(visible(text)))))  # noqa: S704 - escaped
 
 
 def _file(name: str) -> str:

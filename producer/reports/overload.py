@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from producer.experiments.overload import FROM, TO, Leg, Overload, sojourn
+from producer.experiments.overload import FROM, MOST_CALLS, TO, Leg, Overload, sojourn
 from producer.measurement.latencies import percentiles
 from producer.measurement.summary import SEQUENTIAL
 from producer.measurement.windows import Window
@@ -26,6 +26,19 @@ _LEGEND = (
     "memory. Over time, in seconds since the first arrivals: ×: the rate of arrivals, in multiples of the "
     "capacity; p50, p99: of the calls that arrived then; outside: of the backlog, what submit had not taken."
 )
+_RAMP = (
+    f"Then calls arrive at a rate that grows from {FROM:g} to {TO:g} times that, whether those before have"
+    " ended or not (open loop); a sojourn time begins when a call was due to arrive, also where the "
+    f"sender was late or had to wait. A ramp of more than {MOST_CALLS:,} calls is shortened. What is left "
+    "at its end is waited for, for about as long again; calls that have not ended then count with what "
+    "they have waited."
+)
+_MEASURED = (
+    "One model after the other is opened and warmed up. Its capacity is measured right before its load, "
+    "with ever more calls in progress at once until that is no faster; pools of threads share one "
+    "measurement."
+)
+_GIVEN = "One model after the other is opened and warmed up. Its capacity was given (--rate), not measured."
 #: Models whose `submit` waits by design.
 _BLOCKING = (SEQUENTIAL, BLOCKING.name)
 #: Columns of a table over time, at most.
@@ -44,6 +57,7 @@ def report(result: Overload) -> Report:
         tables=lambda console: _tables(result, console),
         legend=_LEGEND,
         findings=findings(result),
+        method=f"{_MEASURED if settings['capacity'] is None else _GIVEN} {_RAMP}",
     )
 
 

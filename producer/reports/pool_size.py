@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from producer.experiments.kind import KINDS
-from producer.experiments.pool_size import IN_FLIGHT, PoolSizes
+from producer.experiments.pool_size import FEWEST_ROUNDS, IN_FLIGHT, ROUNDS, PoolSizes
 from producer.measurement.knee import Knee
 from producer.reports.report import Report
 from producer.reports.terminal import fitted
@@ -20,6 +20,14 @@ _LEGEND = (
     f"Closed loop, {IN_FLIGHT} calls under way for each worker. calls/s, and the p99 of the sojourn time "
     "(from when there was room for a call to its delivery): means over the rounds. ●: recommended, highest "
     "throughput³ ÷ p99. ○: the standard library's default on this machine."
+)
+_METHOD = (
+    "In each round each pool is opened anew with each number of workers, in an order that is shuffled by "
+    f"the seed, and warmed up. Then it gets calls in a closed loop: {IN_FLIGHT} for each worker are under "
+    f"way at any time, and the next is submitted when one is delivered. There are {FEWEST_ROUNDS} to "
+    f"{ROUNDS} rounds, as many as fit into the time. Throughput and p99 are averaged as logarithms. The "
+    "confidence is how often the same size comes out if the rounds are drawn anew, with replacement "
+    "(bootstrap)."
 )
 #: From which share of the resamples on a recommendation is called certain, and likely.
 _HIGH, _FAIR = 0.9, 0.6
@@ -37,6 +45,7 @@ def report(result: PoolSizes) -> Report:
         tables=lambda console: _tables(result, console),
         legend=_LEGEND if result.points else "",
         findings=findings(result),
+        method=_METHOD,
     )
 
 

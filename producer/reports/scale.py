@@ -21,6 +21,23 @@ _LEGEND = (
     "calls/s: mean over the rounds. efficiency: throughput of each process, against that of one alone. law: "
     "calls/s by the universal scalability law, fitted to the clusters of one worker."
 )
+_LAW = (
+    f"To the clusters of one worker the universal scalability law (Gunther 2007) is fitted, from {FEWEST} "
+    "sizes on, with 95 % intervals from fits to resampled residuals."
+)
+_QUEUES = (
+    "each queue is warmed up and runs its calls, all submitted at once; the CPU time of those that can be "
+    f"seen is taken meanwhile. Efficiency is taken within a round, and averaged as logarithms. {_LAW}"
+)
+_METHOD = (
+    "In each round all clusters are started anew, one after the other, in an order that is shuffled by the "
+    f"seed. On each, {_QUEUES}"
+)
+#: Of a cluster that was there, whose workers can't be varied.
+_REMOTE = (
+    "In each round each number of messages is let under way to the cluster, in an order that is shuffled by "
+    f"the seed. With each, {_QUEUES}"
+)
 #: The efficiency from which on nothing limits that would be worth a word.
 _FINE = 0.9
 #: The share of the time from which on the cores together, the producer or the broker alone, are used up.
@@ -37,6 +54,7 @@ def report(result: Scaling) -> Report:
         tables=lambda console: _tables(result, console),
         legend=_LEGEND if result.points else "",
         findings=findings(result),
+        method=_REMOTE if result.settings["remote"] else _METHOD,
     )
 
 

@@ -299,28 +299,35 @@ def test_each_row_of_the_data_is_drawn(usual: Callable[[str], Shown], name: str,
     assert {kind: marks(figure, kind) for kind in wanted} == wanted
 
 
+#: Returns the texts of a picture that are cut off at its edge.
+CUT_OFF = """svg => {
+    const all = svg.getBoundingClientRect();
+    return [...svg.querySelectorAll("text")]
+      .filter((text) => text.textContent.trim())
+      .map((text) => [text.textContent, text.getBoundingClientRect()])
+      .filter(([, box]) => box.width && (box.left < all.left - 2 || box.right > all.right + 2
+        || box.top < all.top - 2 || box.bottom > all.bottom + 2))
+      .map(([text]) => text);
+}"""
+
+
 @pytest.mark.parametrize(("name", "chart"), CHARTS)
 def test_nothing_drawn_lies_outside_of_its_chart(
     usual: Callable[[str], Shown], name: str, chart: Chart
 ) -> None:
     """Neither labels nor marks are cut off at the edge of the picture."""
-    beyond = (
-        usual(name)
-        .chart(chart.name)
-        .locator(".chart svg")
-        .evaluate(
-            """svg => {
-            const all = svg.getBoundingClientRect();
-            return [...svg.querySelectorAll("text")]
-              .filter((text) => text.textContent.trim())
-              .map((text) => [text.textContent, text.getBoundingClientRect()])
-              .filter(([, box]) => box.width && (box.left < all.left - 2 || box.right > all.right + 2
-                || box.top < all.top - 2 || box.bottom > all.bottom + 2))
-              .map(([text]) => text);
-        }"""
-        )
-    )
-    assert beyond == []
+    assert usual(name).chart(chart.name).locator(".chart svg").evaluate(CUT_OFF) == []
+
+
+@pytest.mark.parametrize("width", [390, 320])
+@EVERY_PAGE
+def test_no_text_of_a_chart_is_cut_off_in_a_narrow_window(opened: Open, name: str, width: int) -> None:
+    seen = opened(name, viewport={"width": width, "height": 844})
+    cut = {
+        chart.name: seen.chart(chart.name).locator(".chart svg").evaluate(CUT_OFF)
+        for chart in charts_of(RESULTS[name])
+    }
+    assert {chart: texts for chart, texts in cut.items() if texts} == {}
 
 
 @pytest.mark.parametrize(("name", "chart"), [one for one in CHARTS if not one.values[1].small])

@@ -17,13 +17,15 @@ from runs_for_tests import ENVIRONMENT, all_at_once, leg, one_after_another, rou
 
 from producer.experiments.break_even import Point, Sweep
 from producer.experiments.faults import OURS, Cut, Drill, Drills, Plan
+from producer.experiments.scale import Scaling
 from producer.measurement.result import Result
+from producer.measurement.run import Problem
 from producer.measurement.summary import summarize
 from producer.measurement.trace import Row, Trace
 from producer.models import MODELS
 from producer.reports.charts import Chart
 from producer.reports.charts.files import VEGA_LITE, png, svg
-from producer.reports.charts.style import DARK, MODEL_COLOURS, log_ticks
+from producer.reports.charts.style import DARK, MODEL_COLOURS, log_span, log_ticks
 from producer.reports.charts.timeline import MOST_LANES, bars, lanes, shown
 from producer.reports.report import EXPERIMENTS, charts_of, load_any, report_of
 
@@ -263,7 +265,45 @@ def test_five_thousand_calls_on_every_model_stay_a_small_picture() -> None:
     assert {row["busy"] for row in drawn} == {1.0}
 
 
+@pytest.mark.parametrize(
+    ("model", "workers"),
+    [("process-pool", "1 process"), ("broker-queue", "1 process"), ("thread-pool", "1 thread")],
+)
+def test_a_lane_of_a_model_with_processes_is_one_of_a_process(model: str, workers: str) -> None:
+    """Also where one of them did everything."""
+    run = run_of(leg(model, one_after_another(1.0, 2.0)))
+    (head,) = [row for row in rows(run, "timeline", what="head") if row["text"]]
+    assert head["text"] == f"{model} · 3.00 s · {workers}"
+    assert f"{model}: {workers}, done" in chart_of(run, "timeline").alt
+
+
 # the others
+
+
+@pytest.mark.parametrize("name", ["speedup", "latency"])
+def test_a_model_whose_calls_failed_is_not_drawn_as_the_winner(name: str) -> None:
+    failed = replace(RUN, problems=(Problem("event-loop", "sum(0)", "failed"),))
+    quick = rounds("event-loop", [0.01, 0.01, 0.01])
+    chart = chart_of(replace(failed, legs=(*RUN.legs, *quick)), name)
+    assert "event-loop" not in {row.get("model") for row in chart.rows}
+    assert "event-loop" not in chart.series
+    assert "without event-loop" in chart.title
+    assert "without event-loop" in chart.alt
+    assert "without" not in chart_of(RUN, name).title
+
+
+def test_an_interval_that_goes_on_to_the_left_is_marked_there() -> None:
+    """From a hundredth of sequential's speed to a thousandth, and another model that is 50 times as fast."""
+    run = run_of(
+        *rounds("sequential", [1.0, 1.0]),
+        *rounds("thread-pool", [3.0, 300.0]),
+        *rounds("event-loop", [0.02] * 2),
+    )
+    (row,) = rows(run, "speedup", model="thread-pool", what="speedup")
+    assert rows(run, "speedup", what="before") == [
+        {"model": "thread-pool", "what": "before", "speedup": row["low"]}
+    ]
+    assert "◂" in svg(chart_of(run, "speedup"))
 
 
 def test_the_speedup_chart_has_the_tables_figures() -> None:
@@ -302,6 +342,55 @@ def test_a_distribution_is_thinned_out_and_never_falls(times: list[float]) -> No
     assert curve[-1]["seconds"] == pytest.approx(max(times), rel=1e-4)
 
 
+def test_a_distribution_of_few_calls_is_a_staircase_on_which_percentiles_lie() -> None:
+    run = run_of(leg("thread-pool", all_at_once(1.0, 2.0, 3.0, 4.0)))
+    curve = [(row["seconds"], row["share"]) for row in rows(run, "latency", what="curve")]
+    assert curve == [(1.0, 0.0), (1.0, 0.25), (2.0, 0.5), (3.0, 0.75), (4.0, 1.0)]
+    for mark in rows(run, "latency", what="mark"):
+        assert mark["share"] == max(share for at, share in curve if at <= mark["seconds"])
+    layers = chart_of(run, "latency").spec["layer"]
+    assert layers[0]["mark"]["interpolate"] == "step-after"
+
+
+def test_a_call_that_failed_was_not_delivered() -> None:
+    trace = Trace(
+        replace(row, error="E" if row.call == 0 else None) for row in all_at_once(1.0, 2.0, 3.0, 4.0)
+    )
+    curve = rows(run_of(leg("thread-pool", trace)), "latency", what="curve")
+    assert [row["seconds"] for row in curve] == [2.0, 2.0, 3.0, 4.0]
+    assert curve[-1]["share"] == 0.75
+
+
+def test_the_line_of_a_break_even_passes_through_no_label() -> None:
+    """Where the labels are at the right of their lines, and where they are at their left."""
+    found = rows(load_any(SAVED[0].parent / "break-even.json"), "throughput", what="crossing")
+    assert len(found) > 2
+    for row, other in itertools.permutations(found, 2):
+        if other["label"] > row["label"]:  # the row's line passes beside the other's label
+            assert (other["gap"] > 0) != (row["size"] > other["size"]) or row["gap"] * other["gap"] < 0
+    assert max(row["label"] for row in found) < min(
+        row["rate"] for row in chart_of(load_any(SAVED[0].parent / "break-even.json"), "throughput").rows
+    )
+
+
+def test_a_chart_of_clusters_explains_its_shapes_and_no_law_that_it_has_not() -> None:
+    result = load_any(SAVED[0].parent / "scale.json")
+    assert isinstance(result, Scaling)
+    titles = {chart.name: chart.title for chart in charts_of(result)}
+    assert "lines: the fitted law; squares: several workers; dotted: no loss" in titles["scale-io"]
+    few = tuple(point for point in result.points if point.layout.processes < 3 and point.layout.workers == 1)
+    for chart in charts_of(replace(result, points=few)):
+        assert chart.title.endswith("worker processes; dotted: no loss")
+
+
+def test_characters_that_nobody_sees_are_written_with_their_escapes() -> None:
+    run = run_of(leg("thread-pool", one_after_another(1.0, 2.0)), calls=("a\x1b[31m\x00", "\u202eb\ud800"))
+    assert [row["call"] for row in rows(run, "timeline", what="run")] == [
+        "a\\x1b[31m\\x00",
+        "\\u202eb\\ud800",
+    ]
+
+
 def test_break_even_draws_each_rate_and_labels_where_the_pool_overtakes() -> None:
     assert len(rows(sweep(), "throughput", what="rate")) == 2 * len(SIZES)
     (crossing,) = rows(sweep(), "throughput", what="crossing")
@@ -325,3 +414,18 @@ def test_ticks_of_a_logarithmic_axis_are_some_but_not_many_and_within_it(
     ticks = log_ticks(low, high)
     assert len(ticks) <= 12
     assert all(low * 0.99 <= tick <= high * 1.01 for tick in ticks)
+
+
+@given(st.floats(-6, 3), st.floats(0, 8))
+def test_a_logarithmic_axis_holds_its_data_with_no_more_room_than_they_take(
+    power: float, decades: float
+) -> None:
+    low, high = 10**power, 10 ** (power + decades)
+    begin, end = log_span(low, high)
+    assert begin <= low <= high <= end
+    assert low / begin <= max(2.0, (high / low) ** 0.5)
+
+
+def test_a_logarithmic_axis_begins_with_a_tick_where_one_is_near() -> None:
+    assert log_span(0.0023, 2.9) == [0.001, 3.0]
+    assert log_ticks(*log_span(0.0023, 2.9))[0] == 0.001

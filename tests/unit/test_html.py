@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import re
 from base64 import b64decode
 from dataclasses import replace
@@ -17,8 +18,9 @@ from runs_for_tests import leg, one_after_another, rounds, run_of
 from producer.measurement.result import convert
 from producer.measurement.run import Problem, Run
 from producer.measurement.trace import Row, Trace
-from producer.reports.html import page
-from producer.reports.report import charts_of, report_of
+from producer.reports.change import changes_of
+from producer.reports.html import MOST_BYTES, page
+from producer.reports.report import charts_of, load_any, report_of
 
 RUN = run_of(
     *rounds("sequential", [4.0, 4.1, 3.9]),
@@ -150,3 +152,60 @@ def test_an_interrupted_run_without_a_leg_has_a_page_too() -> None:
 @pytest.mark.parametrize("number", [1, 2])
 def test_the_page_is_always_the_same(number: int) -> None:
     assert page([RUN] * number) == page([RUN] * number)
+
+
+def test_of_many_problems_the_first_are_shown_each_with_its_beginning() -> None:
+    problems = tuple(Problem("thread-pool", f"f({n})", f"returned {'x' * 5000}") for n in range(9000))
+    seen = Seen(page([replace(RUN, problems=problems)]))
+    assert seen.text.count("WRONG: ") == 10
+    assert "and 8,990 more like these" in seen.text
+    assert max(map(len, re.findall("x+", seen.text))) < 300
+
+
+def test_data_that_would_make_a_page_too_large_is_left_out_and_the_page_says_so() -> None:
+    """Nothing can be said shorter of what is random."""
+    chance = random.Random(1)  # noqa: S311 - no secret
+    notes = tuple(chance.randbytes(1000).hex() for _ in range(800))
+    calls = tuple(chance.randbytes(1000).hex() for _ in RUN.calls) * 1000
+    whole = page([replace(RUN, calls=calls[:2])])
+    assert "--json saves it" not in Seen(whole).text
+    noisy = replace(RUN, settings={"workers": 4, "none": None}, unavailable={})
+    noisy = replace(noisy, calls=(*noisy.calls, *(chance.randbytes(1000).hex() for _ in notes)))
+    made = page([noisy])
+    assert len(made.encode()) < MOST_BYTES
+    assert "What was measured is too much for a page: --json saves it." in Seen(made).text
+
+
+def test_two_results_are_told_apart_in_links_and_files() -> None:
+    seen = Seen(page([RUN, RUN], changes_of(RUN, RUN)))
+    links = seen.text.split("What changed")[0]
+    assert links.count("before: ") == links.count("after: ") == 1
+    files = [attrs["data-file"] for _, attrs in seen.tags if "data-file" in attrs]
+    assert files == ["compare-before.json", "compare-after.json"]
+    files = [attrs["data-file"] for _, attrs in Seen(page([RUN] * 3)).tags if "data-file" in attrs]
+    assert files == ["compare-1.json", "compare-2.json", "compare-3.json"]
+    assert 'data-file="compare.json"' in page([RUN])
+
+
+def test_a_setting_that_was_not_set_is_not_shown() -> None:
+    assert "settings workers 4, budget 60.0, remote False" in Seen(page([RUN])).text
+
+
+def test_what_stands_between_backticks_is_code() -> None:
+    made = page([replace(RUN, notes=("Take `a<b`, or nothing.", "One ` alone."))])
+    assert "Take <code>a&lt;b</code>, or nothing." in made
+    assert "One ` alone." in made
+
+
+def test_characters_that_nobody_sees_or_that_turn_text_around_are_written_with_their_escapes() -> None:
+    hidden = "a\x1b[31m\x00\u202eb\ud800"
+    run = replace(RUN, workload=hidden, notes=(hidden,), problems=(Problem("thread-pool", hidden, hidden),))
+    made = page([replace(run, calls=(hidden, hidden))])
+    assert not {"\x1b", "\x00", "\u202e"} & set(made)
+    assert Seen(made).text.count(r"a\x1b[31m\x00\u202eb\ud800") >= 4
+
+
+@pytest.mark.parametrize("run", ["compare", "overload", "gil", "pool-size", "scale", "blocking", "futures"])
+def test_a_page_says_how_it_was_measured(run: str) -> None:
+    report = report_of(load_any(Path(__file__).parents[2] / "docs" / "runs" / f"{run}.json"))
+    assert len(report.method) > 200

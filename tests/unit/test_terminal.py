@@ -224,3 +224,24 @@ def test_the_table_races_the_model_that_runs_until_its_leg_is_over() -> None:
         stream.truncate(0)
         table.measured(RUN.legs[0], RUN)
         assert "\x1b[1mthread-pool\x1b[0m" not in stream.getvalue()
+
+
+def test_characters_that_steer_a_terminal_are_written_with_their_escapes() -> None:
+    hidden = "a\x1b[31m\x07\u202eb"
+    shown = reported(
+        replace(
+            RUN,
+            workload=hidden,
+            notes=(hidden, f"http://{hidden}"),
+            unavailable={"event-loop": hidden},
+            problems=(Problem("thread-pool", hidden, f"failed {hidden}"),),
+        )
+    )
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+    assert shown.count(r"a\x1b[31m\x07\u202eb") == 6
+
+
+def test_a_long_problem_is_told_with_its_beginning() -> None:
+    shown = reported(replace(RUN, problems=(Problem("thread-pool", "f(1)", "x" * 5000),)))
+    assert shown.count("x") < 300
+    assert "xx…" in shown

@@ -13,6 +13,7 @@ from producer.reports.blocking import beats, findings
 from producer.reports.charts import Chart
 from producer.reports.charts.style import (
     SECONDS_LABEL,
+    SHARE_LABEL,
     axis,
     colour,
     colours,
@@ -113,7 +114,10 @@ def _distribution(result: Heartbeats, work: str, place: int) -> Chart:
             rows.append({**row, "told": seconds(float(late)), "beats": f"{100 * share:g} %"})
     series = _series(ways)
     data = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X("share:Q", axis=axis("share of the beats that were less late", format="%", labelFlush=True)),
+        x=alt.X(
+            "share:Q",
+            axis=axis("share of the beats that were less late", labelExpr=SHARE_LABEL, labelFlush=True),
+        ),
         y=_y(max(row["late"] for row in rows)),
         color=colour(series, "way"),
         tooltip=[alt.Tooltip("way:N"), alt.Tooltip("beats:N"), alt.Tooltip("told:N", title="less late than")],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import altair as alt
 
@@ -13,6 +13,7 @@ from producer.measurement.summary import SEQUENTIAL
 from producer.reports.break_even import findings
 from producer.reports.charts import Chart
 from producer.reports.charts.style import (
+    CHARACTER,
     NUMBER_LABEL,
     SECONDS_LABEL,
     axis,
@@ -21,10 +22,13 @@ from producer.reports.charts.style import (
     finished,
     log_ticks,
     upright,
+    within,
 )
 from producer.reports.words import digits, interval, listed, seconds
 
 _TITLE = "what a call takes"
+#: Pixels of the height of the first chart, and of a line of labels in it.
+_HEIGHT, _LINE = 380, 16
 
 
 def charts(sweep: Sweep) -> list[Chart]:
@@ -55,15 +59,21 @@ def _throughput(sweep: Sweep, models: list[str], base: str, said: list[str]) -> 
     crossings = _crossings(sweep, models, base)
     lowest, highest = min(row["rate"] for row in rows), max(row["rate"] for row in rows)
     middle = math.sqrt(sweep.sizes[0] * sweep.sizes[-1])
-    for level, (model, lead) in enumerate(crossings):
+    # The labels have the lower end of the chart to themselves.
+    room = (_LINE * len(crossings) + 8) / _HEIGHT
+    domain = [lowest / 1.5 / (highest / lowest) ** (room / (1 - room)), highest * 1.15]
+    line = (domain[1] / domain[0]) ** (_LINE / _HEIGHT)
+    # A label stands at the side of its line where there is more room, below those whose text the line would
+    # pass through: at the right half the line furthest to the right is the longest, at the left the leftmost.
+    right = [crossing for crossing in reversed(crossings) if crossing[1].start >= middle]
+    left = [crossing for crossing in crossings if crossing[1].start < middle]
+    for level, (model, lead) in enumerate([*right, *left]):
         row = {"model": model, "what": "crossing", "size": lead.start, "rate": _at(sweep, base, lead.start)}
-        # The labels stand below each other where the curves, which fall, leave room: at the left.
-        row |= {"label": lowest * 0.7 * 1.9 ** (len(crossings) - 1 - level)}
-        side = "right" if lead.start < middle else "left"
-        rows.append({**row, "side": side, "text": f"{model} {seconds(lead.start)}"})
+        text = f"{model} {seconds(lead.start)}"
+        row |= {"label": domain[0] * line ** (level + 1), "text": text}
+        rows.append({**row, "gap": 5 if lead.start < middle else -5 - CHARACTER * len(text)})
     series = colours(models)
     x = _sizes(sweep)
-    domain = [lowest / 2, highest * 1.15]
     y = alt.Y(
         "rate:Q",
         scale=alt.Scale(type="log", domain=domain, nice=False),
@@ -73,11 +83,6 @@ def _throughput(sweep: Sweep, models: list[str], base: str, said: list[str]) -> 
     lines = all_rows.transform_filter("datum.what == 'rate'").encode(y=y)
     tooltip = [alt.Tooltip(f"{field}:N") for field in ("model", "a call", "calls/s")]
     crossed = all_rows.transform_filter("datum.what == 'crossing'")
-    # Its label stands at the side of a crossing where there is more room.
-    sides: tuple[tuple[str, Literal["left", "right"], int], ...] = (
-        ("left", "right", -5),
-        ("right", "left", 5),
-    )
     figure = alt.layer(
         crossed.mark_rule(strokeDash=[2, 3], strokeWidth=1.5).encode(y=y, y2="label:Q"),
         lines.mark_line(strokeWidth=2, aria=False),
@@ -85,14 +90,10 @@ def _throughput(sweep: Sweep, models: list[str], base: str, said: list[str]) -> 
         crossed.mark_point(shape="diamond", size=130, strokeWidth=2, opacity=1, fill="white").encode(
             y=y, tooltip=[alt.Tooltip("text:N", title=" ")]
         ),
-        *(
-            alt.Chart(alt.InlineData(values=rows))
-            .transform_filter(f"datum.side == '{side}'")
-            .mark_text(align=align, dx=dx)
-            .encode(x=x, y=alt.Y("label:Q"), text="text:N")
-            for side, align, dx in sides
+        crossed.mark_text(align="left", baseline="top", dy=1).encode(
+            x=within("scale('x', datum.size) + datum.gap"), y=alt.Y("label:Q"), text="text:N"
         ),
-    ).properties(width="container", height=380)
+    ).properties(width="container", height=_HEIGHT)
     fastest = [
         f"{seconds(size)}: {max(at_size, key=at_size.__getitem__)}"
         for size in sweep.sizes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -20,20 +19,23 @@ from producer.measurement.summary import (
     makespan,
     pairs,
     shared,
-    sojourn_times,
     summarize,
 )
 from producer.reports.charts import Chart
 from producer.reports.charts.style import (
     NUMBER_LABEL,
     SECONDS_LABEL,
+    SHARE_LABEL,
     axis,
     colour,
     colours,
     finished,
+    label_room,
+    log_span,
     log_ticks,
     time_unit,
     upright,
+    within,
 )
 from producer.reports.charts.timeline import middle, timeline
 from producer.reports.findings import BOUND, OVERHEAD, WINNER, by_topic, longest_bound
@@ -56,18 +58,28 @@ def charts(run: Run) -> list[Chart]:
     summaries = {model: summary for model in run.models if (summary := summarize(run, model)) is not None}
     if not summaries:
         return []
+    # As in the findings: how fast a model gave wrong results, or none, is nothing to compare.
+    wrong = {problem.model for problem in run.problems}
+    right = {model: summary for model, summary in summaries.items() if model not in wrong}
+    left_out = [model for model in summaries if model in wrong]
     said = by_topic(run)
     made = [
         timeline(run, said.get(BOUND, ())),
-        _speedup(run, summaries, said.get(WINNER, [])),
-        _latency(run, summaries, said.get(OVERHEAD, [])),
+        _speedup(run, right, left_out, said.get(WINNER, [])),
+        _latency(run, right, left_out, said.get(OVERHEAD, [])),
         _over_time(run, summaries),
         *_resources(summaries),
     ]
     return [chart for chart in made if chart is not None]
 
 
-def _speedup(run: Run, summaries: dict[str, Summary], findings: list[str]) -> Chart | None:
+def _without(models: list[str]) -> str:
+    return f"; without {listed(models)}: not all calls were right" if models else ""
+
+
+def _speedup(
+    run: Run, summaries: dict[str, Summary], left_out: list[str], findings: list[str]
+) -> Chart | None:
     known = {model: s for model, s in summaries.items() if s.speedup is not None}
     if len(known) < 2:
         return None
@@ -98,19 +110,21 @@ def _speedup(run: Run, summaries: dict[str, Summary], findings: list[str]) -> Ch
             row |= {"low": max(low, of.low), "high": min(high, of.high)}
             if of.high > high:
                 rows.append({"model": model, "what": "beyond", "speedup": high})
+            if of.low < low:
+                rows.append({"model": model, "what": "before", "speedup": low})
         row["ideal"] = digits(perfect[model]) if model in perfect else NONE
         rows.append(row)
     rows += [{"model": model, "what": "ideal", "speedup": value} for model, value in perfect.items()]
     lines: list[dict[str, Any]] = [{"speedup": 1.0, "text": ""}]
-    side: Literal["left", "right"] = "left"
     if bound is not None and low <= bound[0] <= high:
         lines.append({"speedup": bound[0], "text": f"the longest call's bound: {digits(bound[0])}×"})
-        side = "right" if bound[0] > (math.sqrt(low * high) if wide else (low + high) / 2) else "left"
 
     series = colours(known)
-    scale = alt.Scale(type="log" if wide else "linear", domain=[low, high], nice=False, clamp=True)
+    scale = alt.Scale(
+        type="log" if wide else "linear", domain=[low, high], rangeMax=label_room(6), nice=False, clamp=True
+    )
     ticks = {"values": log_ticks(low, high), "labelExpr": NUMBER_LABEL} if wide else {"tickCount": 6}
-    x = alt.X("speedup:Q", scale=scale, axis=axis("times as fast as sequential, in the same round", **ticks))
+    x = alt.X("speedup:Q", scale=scale, axis=axis("times as fast as sequential", **ticks))
     y = alt.Y("model:N", sort=list(series), axis=alt.Axis(title=None, domain=False, ticks=False))
     tooltip = [
         alt.Tooltip("model:N"),
@@ -124,10 +138,15 @@ def _speedup(run: Run, summaries: dict[str, Summary], findings: list[str]) -> Ch
     )
     spread = points.transform_filter("isValid(datum.low)")
     rules = alt.Chart(alt.InlineData(values=lines)).encode(x=x)
+    cut: tuple[tuple[str, str, Literal["left", "right"], int], ...] = (
+        ("before", "◂", "left", -2),
+        ("beyond", "▸", "right", 2),
+    )
     figure = alt.layer(
         rules.mark_rule(strokeDash=[5, 4], opacity=0.7),
-        rules.mark_text(align=side, baseline="bottom", dx=3 if side == "left" else -3).encode(
-            text="text:N", y=alt.value(-3)
+        # Above the models' names there is room for it, too.
+        rules.mark_text(align="left", baseline="bottom").encode(
+            text="text:N", x=within("scale('x', datum.speedup) + 3", -100), y=alt.value(-3)
         ),
         base.transform_filter("datum.what == 'ideal'")
         .mark_tick(thickness=3, size=22, opacity=0.55)
@@ -135,12 +154,21 @@ def _speedup(run: Run, summaries: dict[str, Summary], findings: list[str]) -> Ch
         spread.mark_bar(height=5, opacity=0.35, cornerRadius=2).encode(
             x=alt.X("low:Q", scale=scale), x2="high:Q"
         ),
-        base.transform_filter("datum.what == 'beyond'")
-        .mark_text(text="▸", align="right", dx=2, fontSize=16)
-        .encode(color=colour(series, legend=False)),
+        *(
+            base.transform_filter(f"datum.what == '{what}'")
+            .mark_text(text=sign, align=align, dx=dx, fontSize=16)
+            .encode(color=colour(series, legend=False))
+            for what, sign, align, dx in cut
+        ),
         points.mark_point(filled=True, size=110, opacity=1),
         base.transform_filter("datum.what == 'speedup'")
-        .mark_text(dy=-13, fontWeight=600)
+        # Beside the line at 1, and not on it.
+        .mark_text(
+            dy=-13,
+            dx=alt.expr("datum.speedup < 1 ? -4 : 4"),
+            align=alt.expr("datum.speedup < 1 ? 'right' : 'left'"),
+            fontWeight=600,
+        )
         .encode(text="text:N"),
     ).properties(width="container", height=alt.Step(38))
     parts = [
@@ -158,8 +186,11 @@ def _speedup(run: Run, summaries: dict[str, Summary], findings: list[str]) -> Ch
     return finished(
         figure,
         name="speedup",
-        title="Speedup, with its 95 % confidence interval; the ticks are the ideal",
-        alt_text=f"A point with an interval for each model. As fast as sequential: {listed(parts)}.{limit}",
+        title=f"Speedup, with its 95 % confidence interval; the ticks are the ideal{_without(left_out)}",
+        alt_text=(
+            f"A point with an interval for each model{_without(left_out)}. As fast as sequential: "
+            f"{listed(parts)}.{limit}"
+        ),
         series=series,
         findings=findings,
     )
@@ -178,28 +209,31 @@ def _perfect(run: Run, model: str) -> float | None:
     return values[len(values) // 2] if values else None
 
 
-def _latency(run: Run, summaries: dict[str, Summary], findings: list[str]) -> Chart | None:
+def _latency(
+    run: Run, summaries: dict[str, Summary], left_out: list[str], findings: list[str]
+) -> Chart | None:
     rows: list[dict[str, Any]] = []
     for model in summaries:
-        times = np.concatenate([sojourn_times(leg.trace) for leg in complete(run, model)])
-        times = np.sort(times[times > 0])  # the axis is logarithmic
-        if not len(times):
+        ended = [row for leg in complete(run, model) for row in leg.trace]
+        times = np.sort([row.delivered - row.submitted for row in ended if row.error is None])
+        if not len(times) or times[-1] <= 0:  # the axis is logarithmic
             continue
-        # Percentiles, as numpy has them, lie on the lines between the calls, which are evenly chosen.
-        places = np.unique(np.linspace(0, len(times) - 1, min(_POINTS, len(times))).round().astype(int))
-        curve = {place / max(1, len(times) - 1): times[place] for place in places}
+        times = np.maximum(times, times[times > 0][0])
         marks = dict(zip(_MARKED, np.percentile(times, _MARKED), strict=True))
-        curve |= {percentile / 100: value for percentile, value in marks.items()}
+        # A percentile, as numpy has it, may lie between two calls: its mark is on the step there.
+        by_then = {p: int(np.searchsorted(times, value * (1 + 1e-9), "right")) for p, value in marks.items()}
+        evenly = np.linspace(1, len(times), min(_POINTS, len(times))).round().astype(int).tolist()
+        steps = [(times[0], 0), *((times[n - 1], n) for n in sorted({*evenly, *by_then.values()}))]
         rows += [
-            {"model": model, "what": "curve", "seconds": _short(value), "share": _short(share)}
-            for share, value in sorted(curve.items())
+            {"model": model, "what": "curve", "seconds": _short(value), "share": _short(n / len(ended))}
+            for value, n in steps
         ]
         rows += [
             {
                 "model": model,
                 "what": "mark",
                 "seconds": _short(value),
-                "share": percentile / 100,
+                "share": _short(by_then[percentile] / len(ended)),
                 "percentile": f"p{percentile}",
                 "told": seconds(float(value)),
             }
@@ -208,27 +242,29 @@ def _latency(run: Run, summaries: dict[str, Summary], findings: list[str]) -> Ch
     if not rows:
         return None
     series = colours(dict.fromkeys(row["model"] for row in rows))
-    ticks = log_ticks(min(row["seconds"] for row in rows), max(row["seconds"] for row in rows))
+    domain = log_span(min(row["seconds"] for row in rows), max(row["seconds"] for row in rows))
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=alt.X(
             "seconds:Q",
-            scale=alt.Scale(type="log", nice=False),
+            scale=alt.Scale(type="log", domain=domain, nice=False),
             axis=axis(
-                "sojourn time: from when a call was due to its delivery",
+                "sojourn time, from due to delivered",
                 labelExpr=SECONDS_LABEL,
-                values=ticks,
+                values=log_ticks(*domain),
                 labelFlush=True,
             ),
         ),
         y=alt.Y(
             "share:Q",
             scale=alt.Scale(domain=[0, 1]),
-            axis=upright("calls delivered", labelExpr="format(100 * datum.value, '.0f') + ' %'", tickCount=5),
+            axis=upright("calls delivered", labelExpr=SHARE_LABEL, tickCount=5),
         ),
         color=colour(series),
     )
     figure = alt.layer(
-        base.transform_filter("datum.what == 'curve'").mark_line(strokeWidth=2, aria=False),
+        base.transform_filter("datum.what == 'curve'").mark_line(
+            interpolate="step-after", strokeWidth=2, aria=False
+        ),
         base.transform_filter("datum.what == 'mark'")
         .mark_point(filled=True, size=70, opacity=1)
         .encode(
@@ -256,10 +292,10 @@ def _latency(run: Run, summaries: dict[str, Summary], findings: list[str]) -> Ch
     return finished(
         figure,
         name="latency",
-        title="Latency: the share of calls that was delivered by then",
+        title=f"Latency: the share of calls that was delivered by then{_without(left_out)}",
         alt_text=(
-            "A rising curve for each model, of all rounds' calls, p50, p90 and p99 marked. "
-            f"{'; '.join(told)}."
+            f"Rising steps for each model{_without(left_out)}. They are of all rounds' calls, p50, p90 and "
+            f"p99 marked. {'; '.join(told)}."
         ),
         series=series,
         findings=findings,
@@ -366,7 +402,9 @@ def _resources(summaries: dict[str, Summary]) -> list[Chart]:
             x=alt.X(
                 "value:Q",
                 axis=None,
-                scale=alt.Scale(domain=[0, 1.5 * max(row["value"] for row in rows) or 1]),
+                scale=alt.Scale(
+                    domain=[0, max(row["value"] for row in rows) or 1], rangeMax=label_room(9), nice=False
+                ),
             ),
             tooltip=[alt.Tooltip("model:N"), alt.Tooltip("text:N", title=title)],
         )

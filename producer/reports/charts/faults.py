@@ -10,15 +10,13 @@ import numpy as np
 
 from producer.experiments.faults import Drill, Drills
 from producer.reports.charts import Chart
-from producer.reports.charts.style import axis, colour, colours, finished, upright
+from producer.reports.charts.style import axis, colour, colours, finished, label_room, upright
 from producer.reports.faults import findings
 from producer.reports.words import counted, listed, seconds
 
 #: Points of a curve of deliveries.
 _POINTS = 250
-#: The share of the time axis that is added for labels at the ends of curves.
-_ROOM = 0.2
-_TIME = "seconds since the first call was submitted"
+_TIME = "seconds since the first submission"
 
 
 def charts(result: Drills) -> list[Chart]:
@@ -55,8 +53,9 @@ def _deliveries(drills: Sequence[Drill], series: dict[str, str], said: list[str]
         row = {"settings": drill.name, "what": "lost", "time": end, "delivered": drill.delivered}
         rows.append({**row, "side": "below" if place else "above", "text": f"{drill.lost} lost"})
     calls = max(drill.calls for drill in drills)
-    room = end * (1 + _ROOM) if lost else end
-    x = alt.X("time:Q", scale=alt.Scale(domain=[0, room], nice=False), axis=axis(_TIME, tickCount=8))
+    room = label_room(max(len(row["text"]) for row in rows if "text" in row) + 1) if lost else alt.Undefined
+    scale = alt.Scale(domain=[0, end], rangeMax=room, nice=False)
+    x = alt.X("time:Q", scale=scale, axis=axis(_TIME, tickCount=8))
     y = alt.Y(
         "delivered:Q",
         scale=alt.Scale(domain=[0, calls * 1.04], nice=False),
@@ -137,7 +136,7 @@ def _recoveries(drills: Sequence[Drill], series: dict[str, str]) -> Chart:
         .encode(x2="delivered:Q"),
         coloured.transform_filter("datum.what == 'lost'").mark_text(text="✕", fontSize=9, fontWeight="bold"),
         base.transform_filter("datum.what == 'head'")
-        .mark_text(align="left", baseline="middle", fontWeight=600)
+        .mark_text(align="left", baseline="middle", fontWeight=600, limit={"expr": "width"})
         .encode(text="text:N"),
     ).properties(width="container", height=alt.Step(min(9, max(4, 600 // lanes))))
     summary = [

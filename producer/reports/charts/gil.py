@@ -9,7 +9,7 @@ import altair as alt
 from producer.experiments.gil import PYTHON, C, Gil
 from producer.measurement.summary import SEQUENTIAL
 from producer.reports.charts import Chart
-from producer.reports.charts.style import axis, colour, finished
+from producer.reports.charts.style import axis, colour, finished, label_room
 from producer.reports.gil import findings
 from producer.reports.words import digits, interval, listed
 
@@ -42,7 +42,7 @@ def charts(result: Gil) -> list[Chart]:
         rows.append(row)
     x = alt.X(
         "speedup:Q",
-        scale=alt.Scale(domain=[0, high], nice=False),
+        scale=alt.Scale(domain=[0, high], rangeMax=label_room(), nice=False),
         axis=axis("times as fast as sequential", tickCount=8),
     )
     y = alt.Y("model:N", sort=None, axis=alt.Axis(title=None, domain=False, ticks=False))

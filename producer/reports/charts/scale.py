@@ -77,14 +77,18 @@ def _chart(result: Scaling, work: str, said: list[str]) -> Chart:
         for model in result.models
         if (rate := result.rate(work, model, Layout(1, numbers[-1]))) is not None
     ]
+    shapes = ["lines: the fitted law"] if told else []
+    shapes += ["squares: several workers"] if any(row["what"] == "several" for row in rows) else []
+    shapes.append("dotted: no loss")
     law_said = f" The universal scalability law: {'; '.join(told)}." if told else ""
     return finished(
         figure,
         name=f"scale-{_file_name(work)}",
-        title=f"{what}: throughput over {doing}; lines: the fitted law; dotted: no loss",
+        title=f"{what}: throughput over {doing}; {'; '.join(shapes)}",
         alt_text=(
             f"Calls a second on clusters of growing size, on logarithmic axes: points for what was measured, "
-            f"squares for several workers, a line for the law. At {numbers[-1]}: {listed(last)}.{law_said}"
+            f"squares for several workers, a line for the law where one was fitted. At {numbers[-1]}: "
+            f"{listed(last)}.{law_said}"
         ),
         series=series,
         findings=said,

@@ -15,6 +15,7 @@ from typing import Any
 import altair as alt
 
 from producer.reports.charts import Chart
+from producer.reports.terminal import visible
 
 #: Every model's colour, in all charts alike. Okabe and Ito's palette ("Color universal design", 2008), which
 #: people with any kind of colour vision can tell apart; orange, sky blue and yellow are darkened, and black
@@ -83,21 +84,48 @@ def upright(title: str, **options: Any) -> alt.Axis:
 
 def log_ticks(low: float, high: float) -> list[float]:
     """Return round values from `low` to `high` for a logarithmic axis, not too many of them."""
+    return [tick for tick in _round_values(low, high) if low * 0.999 <= tick <= high * 1.001]
+
+
+def log_span(low: float, high: float) -> list[float]:
+    """Return the ends of a logarithmic axis for values from `low` to `high`: ticks, where those are near."""
+    values = _round_values(low, high)
+    begin = max((value for value in values if value <= low), default=low)
+    end = min((value for value in values if value >= high), default=high)
+    # Not more room than the data has itself.
+    most = max(2.0, (high / low) ** 0.5)
+    return [begin if low / begin <= most else low, end if end / high <= most else high]
+
+
+def _round_values(low: float, high: float) -> list[float]:
+    if high / low < _NARROW:
+        return _even(low, high)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     several = (step for most, step in _STEPS if high / low < most)
     steps = next(several, (1.0,))
-    ticks = [float(f"{step * 10.0**decade:.2g}") for decade in decades for step in steps]
-    return [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+    return [float(f"{step * 10.0**decade:.2g}") for decade in decades for step in steps]
 
 
+def _even(low: float, high: float) -> list[float]:
+    """Return round values at equal distances: where an axis is as good as linear."""
+    least = max(high - low, low / 1000) / 6
+    size = 10.0 ** math.floor(math.log10(least))
+    step = next(step * size for step in (1, 2, 5, 10) if step * size >= least)
+    places = range(math.floor(low / step), math.ceil(high / step) + 1)
+    return [float(f"{place * step:.6g}") for place in places if place > 0]
+
+
+#: Ends that are no more than so many times apart: the axis is as good as linear.
+_NARROW = 1.6
 #: Up to which ratio of an axis's ends a decade has which ticks.
 _STEPS: tuple[tuple[float, tuple[float, ...]], ...] = (
-    (1.6, tuple(step / 10 for step in range(10, 100))),
     (4, (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)),
     (12, (1, 1.5, 2, 3, 4, 5, 7)),
     (300, (1, 2, 5)),
     (2e4, (1, 3)),
 )
+#: Labels of shares on any axis.
+SHARE_LABEL = "format(100 * datum.value, '.0f') + ' %'"
 #: Labels of numbers on any axis: with thousands separators, and no exponent.
 NUMBER_LABEL = "format(datum.value, ',')"
 #: Labels of seconds on a logarithmic axis.
@@ -135,6 +163,9 @@ def finished(
     """
     spec: dict[str, Any] = chart.to_dict()
     del spec["config"]  # Altair's own theme
+    # What others named is in all of it: as data, in scales, as a sort order.
+    spec, title, alt_text = _visible(spec), visible(title), visible(alt_text)
+    series = {visible(name): its for name, its in series.items()}
     datasets = spec.get("datasets", {})
     _filter(spec, {key for key, rows in datasets.items() if any(field in row for row in rows)}, field)
     spec.setdefault("params", []).insert(0, {"name": HIDDEN, "value": []})
@@ -143,6 +174,34 @@ def finished(
     spec["title"] = {"text": title, "anchor": "start", "fontSize": 15, "offset": 14}
     spec["description"] = alt_text
     return Chart(name, title, alt_text, spec, series, tuple(findings), small)
+
+
+def _visible(part: Any) -> Any:
+    if isinstance(part, str):
+        return visible(part)
+    if isinstance(part, list):
+        return [_visible(one) for one in part]
+    return {key: _visible(one) for key, one in part.items()} if isinstance(part, dict) else part
+
+
+def label_room(characters: int = 7) -> Any:
+    """Return the end of a scale that leaves room at the right for labels of so many characters."""
+    return alt.expr(f"max(30, width - {CHARACTER * characters:.0f})")
+
+
+def within(place: str, leftmost: int = 0) -> Any:
+    """Return where a text that is aligned left begins: at a place, but not so far right that it is cut off.
+
+    Args:
+        place: an expression; `scale('x', ...)` is where a value lies. The text is the data's `text`.
+        leftmost: where it begins at least, in pixels; below 0 if there is room left of the axis.
+    """
+    end = f"width - {CHARACTER} * length(datum.text)"
+    return alt.value(alt.expr(f"max({leftmost}, min({place}, {end}))"))
+
+
+#: The width of a character of a label, about, in pixels.
+CHARACTER = 6.6
 
 
 def _filter(view: Any, names: set[str], field: str) -> None:
@@ -186,6 +245,7 @@ def theme(ink: str, *, legend: bool) -> dict[str, Any]:
             "labelPadding": 5,
             "titlePadding": 9,
             "labelLimit": 240,
+            "labelSeparation": 8,
             "titleLimit": 600,
         },
         # To its right end, where a narrow window has room for the whole title: over the labels at the left.

@@ -33,6 +33,8 @@ _MOST_TEXT = 100
 _TONE = 0.28
 #: The height of a lane, in pixels.
 _LANE = 15
+#: The models whose workers are processes.
+_PROCESSES = ("process-pool", "broker-queue", "broker-queue-batched")
 
 Lane = list[Row]
 
@@ -164,7 +166,7 @@ def timeline(run: Run, findings: Sequence[str]) -> Chart | None:
     records: list[dict[str, Any]] = []
     for place, (model, found) in enumerate(drawn.items()):
         whole = legs[model].trace
-        text = f"{model} · {seconds(makespan(whole))} · {_workers(whole, found)}"
+        text = f"{model} · {seconds(makespan(whole))} · {_workers(model, whole, found)}"
         head = {"model": model, "what": "head", "start": 0.0}
         records += [
             {**head, "lane": _key(place, 0), "text": ""},
@@ -175,7 +177,7 @@ def timeline(run: Run, findings: Sequence[str]) -> Chart | None:
                 records += _records(run, model, _key(place, number + 2), bar, unit)
     series = colours(drawn)
     return finished(
-        _figure(records, series, longest / unit, f"{unit_name} since the first call was submitted"),
+        _figure(records, series, longest / unit, f"{unit_name} since the first submission"),
         name="timeline",
         title="Timeline: each worker's calls, in the median round",
         alt_text=_alt(legs, drawn, longest),
@@ -225,11 +227,12 @@ def _calls(run: Run, rows: Sequence[Row]) -> str:
     return text if len(rows) == 1 else f"{counted(len(rows), 'call')}, {text} the first of them"
 
 
-def _workers(trace: Trace, found: Sequence[Lane]) -> str:
+def _workers(model: str, trace: Trace, found: Sequence[Lane]) -> str:
     """Say what the lanes are."""
     workers = {row.worker for row in trace if row.worker}
     processes = {worker.rsplit("/", 1)[0] for worker in workers}
-    number, noun = (len(processes), "process") if len(processes) > 1 else (len(workers), "thread")
+    by_process = model in _PROCESSES or len(processes) > 1
+    number, noun = (len(processes), "process") if by_process else (len(workers), "thread")
     said = f"{number:,} {noun if number == 1 else noun + ('es' if noun == 'process' else 's')}"
     in_all = len(lanes(trace))
     if in_all > len(found):
@@ -296,7 +299,7 @@ def _alt(legs: dict[str, Leg], drawn: dict[str, list[Lane]], longest: float) -> 
         last = max(rows, key=_service)
         trace = legs[model].trace
         parts.append(
-            f"{model}: {_workers(trace, found)}, done after {seconds(makespan(trace))}, "
+            f"{model}: {_workers(model, trace, found)}, done after {seconds(makespan(trace))}, "
             f"the longest call from {seconds(_start(last))} to {seconds(last.finished or 0.0)}"
         )
     return (
