@@ -46,10 +46,10 @@ COMPUTES = ("cpu", "digest")
 MOST, QUICK_MOST = 16, 8
 #: Processes of each worker, where there are several workers.
 EACH = 2
-#: How often clusters are started at least, which is as often as with `--quick`, and at most; and how many
-#: rounds are measured on each then.
-FEWEST_STARTS, STARTS, ROUNDS = 2, 4, 2
-#: Seconds after which no further start is begun.
+#: Rounds at least, which is as many as with `--quick`, and at most. In each, every cluster is started anew:
+#: two measurements on the same one are no two that noise could be told by.
+FEWEST_ROUNDS, ROUNDS = 3, 5
+#: Seconds after which no further round is begun.
 BUDGET = 110.0
 #: Seconds that one queue should be measured at a time, and for `--quick`.
 LEG, QUICK_LEG = 0.6, 0.26
@@ -262,30 +262,30 @@ def _powers(most: int) -> list[int]:
 
 def _rounds(plan: Scaling, jobs: Sequence[Job], observer: Observer) -> Iterator[tuple[list[Point], float]]:
     quick = plan.settings["quick"]
-    seconds, starts = (QUICK_LEG, FEWEST_STARTS) if quick else (LEG, STARTS)
+    seconds, rounds = (QUICK_LEG, FEWEST_ROUNDS) if quick else (LEG, ROUNDS)
     legs = _Legs(jobs, plan.environment.cores_in_reach, seconds)
     chance = random.Random(plan.settings["seed"])  # noqa: S311 - an order, not a secret
     begun = time.monotonic()
     done = 0
-    for start in range(STARTS):
-        if start >= starts:
+    for number in range(1, ROUNDS + 1):
+        if number > rounds:
             break
         for layout in chance.sample(plan.layouts, len(plan.layouts)):
             observer.doing(
-                f"start {start + 1} of {starts}: "
+                f"round {number} of {rounds}: "
                 + (f"{layout.workers} workers with " if layout.workers > 1 else "")
                 + f"{layout.each} process{'es' if layout.each > 1 else ''}"
             )
             points: list[Point] = []
             with open_cluster(layout.each, layout.workers) as cluster:
                 for name in chance.sample(plan.models, len(plan.models)):
-                    points += legs.measure(MODELS[name], layout, cluster, ROUNDS * start + 1)
+                    points += legs.measure(MODELS[name], layout, cluster, number)
                 for process in _workers(cluster) if cluster is not None else ():
                     process.kill()  # nothing is left to do, and taking their leave takes them two seconds
             done += 1
-            yield points, done / (starts * len(plan.layouts))
+            yield points, done / (rounds * len(plan.layouts))
         now = time.monotonic()
-        starts = max(FEWEST_STARTS, min(starts, int(BUDGET / ((now - begun) / (start + 1)))))
+        rounds = max(FEWEST_ROUNDS, min(rounds, int(BUDGET / ((now - begun) / number))))
 
 
 @dataclass(frozen=True)
@@ -297,8 +297,8 @@ class _Legs:
     seconds: float
     counts: dict[tuple[str, str, Layout], int] = field(default_factory=dict)
 
-    def measure(self, model: Model, layout: Layout, cluster: Cluster | None, first: int) -> Iterator[Point]:
-        """Yield a point for each job that the layout is for, in each round from `first` on."""
+    def measure(self, model: Model, layout: Layout, cluster: Cluster | None, number: int) -> Iterator[Point]:
+        """Yield a point of round `number` for each job that the layout is for."""
         if cluster is None:
             model = replace(model, open=lambda size, _: limited(model.name, size))
         with opened(model, layout.processes, cluster) as executor:
@@ -311,11 +311,10 @@ class _Legs:
                 if job.name in SECONDS:  # equal shares, so that no process waits for another's last call
                     count = layout.processes * round(self.seconds / SECONDS[job.name])
                 count = self.counts.setdefault((job.name, model.name, layout), count)
-                for number in range(first, first + ROUNDS):
-                    before = _cpu(cluster)
-                    rows = traced(executor, model, job, count)
-                    used = _cpu(cluster) - before
-                    yield Point(job.name, model.name, layout, number, count, makespan(rows), used)
+                before = _cpu(cluster)
+                rows = traced(executor, model, job, count)
+                used = _cpu(cluster) - before
+                yield Point(job.name, model.name, layout, number, count, makespan(rows), used)
 
 
 def _cpu(cluster: Cluster | None) -> Used:

@@ -22,11 +22,13 @@ class Knee:
         size: workers.
         confidence: the share of resamples of the rounds that recommend it; None with a single round.
         others: that share for all other sizes that any resample recommends, the largest share first.
+        rounds: from how many rounds that is.
     """
 
     size: int
     confidence: float | None
     others: tuple[tuple[int, float], ...] = ()
+    rounds: int = 1
 
 
 def knee(sizes: Sequence[int], throughput: Sequence[Sequence[float]], p99: Sequence[Sequence[float]]) -> Knee:
@@ -66,7 +68,7 @@ def knee(sizes: Sequence[int], throughput: Sequence[Sequence[float]], p99: Seque
     votes = np.bincount(chosen, minlength=len(sizes)) / _RESAMPLES
     order = sorted(range(len(sizes)), key=lambda place: -votes[place])
     ranked = [(sizes[place], float(votes[place])) for place in order if votes[place] > 0]
-    return Knee(ranked[0][0], ranked[0][1], tuple(ranked[1:]))
+    return Knee(ranked[0][0], ranked[0][1], tuple(ranked[1:]), rounds)
 
 
 def default_workers(model: str) -> int | None:

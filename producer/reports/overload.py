@@ -26,6 +26,9 @@ _LEGEND = (
     "memory. Over time, in seconds since the first arrivals: ×: the rate of arrivals, in multiples of the "
     "capacity; p50, p99: of the calls that arrived then; outside: of the backlog, what submit had not taken."
 )
+_REMOTE = (
+    "Workers and broker are those that CELERY_BROKER_URL names: their threads and memory are not counted."
+)
 _RAMP = (
     f"Then calls arrive at a rate that grows from {FROM:g} to {TO:g} times that, whether those before have"
     " ended or not (open loop); a sojourn time begins when a call was due to arrive, also where the "
@@ -55,7 +58,7 @@ def report(result: Overload) -> Report:
             f"{settings['arrivals']} arrivals from {FROM:g} to {TO:g} times the capacity"
         ),
         tables=lambda console: _tables(result, console),
-        legend=_LEGEND,
+        legend=f"{_LEGEND} {_REMOTE}" if settings.get("remote") else _LEGEND,
         findings=findings(result),
         method=f"{_MEASURED if settings['capacity'] is None else _GIVEN} {_RAMP}",
     )

@@ -12,6 +12,7 @@ from rich.text import Text
 from producer.experiments.kind import KINDS
 from producer.experiments.pool_size import FEWEST_ROUNDS, IN_FLIGHT, ROUNDS, PoolSizes
 from producer.measurement.knee import Knee
+from producer.measurement.summary import ENOUGH_ROUNDS
 from producer.reports.report import Report
 from producer.reports.terminal import fitted
 from producer.reports.words import NONE, counted, digits, listed, percent, seconds
@@ -163,7 +164,9 @@ def _named(work: str) -> str:
 def _confidence(knee: Knee) -> str:
     if knee.confidence is None:
         return "a single round tells nothing about its confidence"
-    word = "high" if knee.confidence >= _HIGH else "fair" if knee.confidence >= _FAIR else "low"
+    # Resamples of few rounds agree with each other sooner than rounds do.
+    high = knee.confidence >= _HIGH and knee.rounds >= ENOUGH_ROUNDS
+    word = "high" if high else "fair" if knee.confidence >= _FAIR else "low"
     others = [f"{size} in {percent(share)}" for size, share in knee.others if share >= 0.05]
     but = f", {listed(others)}" if others else ""
     return f"confidence {word}: so in {percent(knee.confidence)} of all resamples of the rounds{but}"
