@@ -14,7 +14,8 @@ unexport PYTHONHOME PYTHONPATH PYTHONUSERBASE VIRTUAL_ENV CONDA_PREFIX __PYVENV_
 BIN = $(VENV)/bin
 
 # Most tests wait for something: two files are run at a time, unless ARGS chooses some.
-TWO_AT_A_TIME = $(if $(ARGS),,--numprocesses 2 --dist loadfile)
+# In the order of testpaths, so that the long ones come first, and no process waits for the other at the end.
+TWO_AT_A_TIME = $(if $(ARGS),,--numprocesses 2 --dist loadfile --no-loadscope-reorder)
 
 # $(call environment,GROUP...): brings the environment up to date; a shell command.
 define environment
