@@ -25,8 +25,9 @@ from statistics import median
 from typing import Any, ClassVar, Protocol
 
 from producer.experiments.job import Job, served
-from producer.experiments.place import open_models
+from producer.experiments.place import all_seen, open_models
 from producer.measurement.environment import environment
+from producer.measurement.noise import Ear
 from producer.measurement.result import Result
 from producer.measurement.trace import one_line
 from producer.models import MODELS
@@ -155,11 +156,19 @@ def blocking(
             executors, unavailable = open_models(models, workers, works[0], stack, observer.doing)
             result = replace(result, unavailable=unavailable)
             least = QUICK_LEG if quick else LEG
-            for leg, problem, share in _legs(works, executors, rounds, least, seed, observer):
-                told = any((one.work, one.way) == (leg.work, leg.way) and one.failed for one in result.legs)
-                problems = (*result.problems, *([problem] if problem and not told else []))
-                result = replace(result, legs=(*result.legs, leg), problems=problems)
-                observer.measured(share)
+            ear = Ear()
+            try:
+                with ear.listening():
+                    for leg, problem, share in _legs(works, executors, rounds, least, seed, observer):
+                        told = any(
+                            (one.work, one.way) == (leg.work, leg.way) and one.failed for one in result.legs
+                        )
+                        problems = (*result.problems, *([problem] if problem and not told else []))
+                        result = replace(result, legs=(*result.legs, leg), problems=problems)
+                        observer.measured(share)
+            finally:
+                if all_seen(executors):
+                    result = replace(result, noise=ear.heard)
     except KeyboardInterrupt:
         result = replace(result, interrupted=True)
     return result

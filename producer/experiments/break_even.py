@@ -20,9 +20,10 @@ from typing import ClassVar, Protocol
 
 from producer.experiments.job import CannotRunError
 from producer.experiments.kind import Kind, kind
-from producer.experiments.place import open_models, traced
+from producer.experiments.place import all_seen, open_models, traced
 from producer.measurement.environment import environment
 from producer.measurement.lead import Lead, leads
+from producer.measurement.noise import Ear
 from producer.measurement.result import Result
 from producer.measurement.summary import Interval, makespan, ratio
 from producer.models import MODELS, Model
@@ -142,9 +143,15 @@ def break_even(
                 _Leg(MODELS[model], executor, calls, workers, leg) for model, executor in executors.items()
             ]
             failed: dict[str, CannotRunError] = {}
-            for point, share in _points(legs, failed, sizes, seed, end, observer):
-                sweep = replace(sweep, points=(*sweep.points, point))
-                observer.measured(share)
+            ear = Ear()
+            try:
+                with ear.listening():
+                    for point, share in _points(legs, failed, sizes, seed, end, observer):
+                        sweep = replace(sweep, points=(*sweep.points, point))
+                        observer.measured(share)
+            finally:
+                if all_seen(executors):
+                    sweep = replace(sweep, noise=ear.heard)
             if legs and len(failed) == len(legs):
                 raise next(iter(failed.values()))
             # There is no figure for work that is not done.

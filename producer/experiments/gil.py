@@ -15,16 +15,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import psutil
-
 from producer.experiments.break_even import Observer
-from producer.experiments.compare import broker_url, orders
+from producer.experiments.compare import orders
 from producer.experiments.job import Job
 from producer.experiments.kind import KINDS, kind
-from producer.experiments.place import open_models, traced
+from producer.experiments.place import all_seen, open_models, traced
 from producer.measurement.environment import environment, gil
-from producer.measurement.noise import Noise, meter
-from producer.measurement.resources import tree
+from producer.measurement.noise import Ear
 from producer.measurement.result import Result
 from producer.measurement.summary import SEQUENTIAL, Interval, makespan, ratio
 from producer.measurement.trace import Trace
@@ -70,7 +67,6 @@ class Gil(Result):
         call: seconds that a call was to take.
         calls: how many each leg had.
         legs: what was measured, in the order in which it was.
-        noise: what else the machine did meanwhile; None where some of the processes involved are not known.
     """
 
     experiment: ClassVar[str] = "gil"
@@ -78,7 +74,6 @@ class Gil(Result):
     call: float
     calls: int
     legs: tuple[Leg, ...] = ()
-    noise: Noise | None = None
 
     def makespans(self, work: str, model: str) -> dict[int, float]:
         """Return the makespan in seconds, by round."""
@@ -122,7 +117,6 @@ def measure_gil(models: Sequence[str], workers: int, *, quick: bool, seed: int, 
         InputError: a cluster is needed and can't be used.
         CannotRunError: a worker can't run the calls.
     """
-    me = psutil.Process()
     calls = CALLS * workers
     seconds = min(LONGEST, (QUICK_LEG if quick else LEG) / calls)
     result = Gil(
@@ -142,15 +136,15 @@ def measure_gil(models: Sequence[str], workers: int, *, quick: bool, seed: int, 
             result = replace(
                 result, unavailable=unavailable, environment=replace(result.environment, gil=gil())
             )
-            seen = broker_url() is None or not any(MODELS[name].on_cluster for name in executors)
-            earlier = meter(tree(me))
+            ear = Ear()
             try:
-                for leg, share in _legs(executors, jobs, calls, seed, observer, quick=quick):
-                    result = replace(result, legs=(*result.legs, leg))
-                    observer.measured(share)
+                with ear.listening():
+                    for leg, share in _legs(executors, jobs, calls, seed, observer, quick=quick):
+                        result = replace(result, legs=(*result.legs, leg))
+                        observer.measured(share)
             finally:
-                if seen:
-                    result = replace(result, noise=earlier.noise(meter(tree(me)), 0.0))
+                if all_seen(executors):
+                    result = replace(result, noise=ear.heard)
         except KeyboardInterrupt:
             result = replace(result, interrupted=True)
     return result

@@ -21,11 +21,12 @@ import redis
 
 from producer.experiments.compare import UnreachableError, broker_url, reach_workers, warm_up
 from producer.experiments.job import InputError, Job, job, nearest, served
-from producer.experiments.place import open_cluster, opened
+from producer.experiments.place import all_seen, open_cluster, opened
 from producer.measurement.arrivals import PROCESSES, Rate
 from producer.measurement.environment import environment
 from producer.measurement.latencies import encoded, percentiles
 from producer.measurement.load import Load, Progress, load
+from producer.measurement.noise import Ear
 from producer.measurement.resources import Resources, Sample, Sampler, sampled, tree
 from producer.measurement.result import Result
 from producer.measurement.trace import one_line
@@ -303,6 +304,7 @@ class _Measuring:
     def __init__(self, job: Job, options: Options, result: Overload, observer: Observer) -> None:
         self.job, self.options, self.result, self.observer = job, options, result, observer
         self.me = psutil.Process()
+        self.ear = Ear()
         self.pool: _Capacity | None = None  # that of the thread pool, whatever its queue
 
     def leg(self, model: Model, begin: float, end: float) -> None:
@@ -327,8 +329,10 @@ class _Measuring:
                 mine = tree(self.me, without=before)
                 return list(dict.fromkeys([*mine, *(cluster.processes() if cluster else [])]))
 
-            leg = self.overloaded(model, executor, cluster, capacity, Sampler(involved), begin, end)
-            self.result = replace(self.result, legs=(*self.result.legs, leg))
+            with self.ear.listening():
+                leg = self.overloaded(model, executor, cluster, capacity, Sampler(involved), begin, end)
+            heard = self.ear.heard if all_seen(self.result.models) else None
+            self.result = replace(self.result, legs=(*self.result.legs, leg), noise=heard)
             self.observer.ended(leg)
             self.observer.measured(end)
             if leg.load.interrupted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -142,6 +142,11 @@ def fitting(
     taken = makespan(traced(executor, model, job, count, in_flight=in_flight))
     fit = min(MOST_CALLS, count * seconds / max(taken, 1e-9))
     return max(count, inputs * round(fit / inputs))
+
+
+def all_seen(models: Iterable[str]) -> bool:
+    """Tell whether all processes that take part are ours: those of a cluster that was there are not."""
+    return broker_url() is None or not any(MODELS[name].on_cluster for name in models)
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from typing import ClassVar
 from producer.experiments.break_even import Observer
 from producer.experiments.compare import broker_url, warm_up
 from producer.experiments.job import InputError, Job
-from producer.experiments.place import fitting, open_pool, traced
+from producer.experiments.place import all_seen, fitting, open_pool, traced
 from producer.experiments.work import works
 from producer.measurement.environment import environment
 from producer.measurement.knee import Knee, default_workers, knee
+from producer.measurement.noise import Ear
 from producer.measurement.result import Result
 from producer.measurement.summary import makespan, sojourn_times
 from producer.measurement.trace import Trace
@@ -170,9 +171,10 @@ def pool_size(
             unavailable=unavailable,
             notes=_notes(models),
         )
+        ear, known = Ear(), all_seen(model.name for model in left)
         try:
-            for points, share in _rounds(jobs, left, chosen, seed, observer, quick=quick):
-                result = replace(result, points=(*result.points, *points))
+            for points, share in _rounds(jobs, left, chosen, seed, observer, ear, quick=quick):
+                result = replace(result, points=(*result.points, *points), noise=ear.heard if known else None)
                 observer.measured(share)
         except KeyboardInterrupt:
             result = replace(result, interrupted=True)
@@ -200,6 +202,7 @@ def _rounds(
     sizes: Sequence[int],
     seed: int,
     observer: Observer,
+    ear: Ear,
     *,
     quick: bool,
 ) -> Iterator[tuple[list[Point], float]]:
@@ -215,8 +218,9 @@ def _rounds(
         for model, size in chance.sample(pools, len(pools)):
             observer.doing(f"round {number} of {rounds}: {model.name} with {size}")
             points, in_flight = [], IN_FLIGHT * size
-            with open_pool(model, size) as executor:
+            with open_pool(model, size) as executor, ExitStack() as stack:
                 warm_up(executor, model, jobs[0], size)
+                stack.enter_context(ear.listening())
                 for job in jobs:
                     key = (job.name, model.name, size)
                     if key not in counts:

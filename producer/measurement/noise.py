@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import psutil
+
+from producer.measurement.resources import tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,10 @@ class Noise:
     capacity: float
     others: float
     stolen: float
+
+    def __add__(self, other: Noise) -> Noise:
+        """Return that of both stretches of time."""
+        return Noise(self.capacity + other.capacity, self.others + other.others, self.stolen + other.stolen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +73,25 @@ def meter(ours: Iterable[psutil.Process] = ()) -> Meter:
             times = process.cpu_times()
             used += times.user + times.system
     return Meter(spent, used)
+
+
+@dataclass
+class Ear:
+    """Adds up what other programs did while something of ours was measured.
+
+    Attributes:
+        heard: that; None before anything was measured.
+    """
+
+    heard: Noise | None = None
+    _me: psutil.Process = field(default_factory=psutil.Process)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listen for as long as the body runs; it may start processes, but none of ours may end in it."""
+        earlier = meter(tree(self._me))
+        try:
+            yield
+        finally:
+            noise = earlier.noise(meter(tree(self._me)), 0.0)
+            self.heard = noise if self.heard is None else self.heard + noise

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 
 from producer.measurement.environment import Environment
+from producer.measurement.noise import Noise
 from producer.measurement.trace import Trace, from_columns, to_columns
 
 #: Raised with every change that an older reader would misunderstand.
@@ -38,6 +39,8 @@ class Result:
         unavailable: why a model did not run, for those that did not.
         notes: what a reader should know, in sentences.
         interrupted: whether it was stopped before its end.
+        noise: what else the machine did while it was measured; None where that is told of each part, or some
+            of the processes involved are not known.
     """
 
     experiment: ClassVar[str]
@@ -50,6 +53,7 @@ class Result:
     unavailable: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     interrupted: bool = False
+    noise: Noise | None = None
 
 
 def save(result: Result, path: Path) -> None:

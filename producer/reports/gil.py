@@ -13,8 +13,7 @@ from producer.experiments.gil import CALLS, FEWEST_ROUNDS, MOST_ROUNDS, PYTHON, 
 from producer.measurement.summary import SEQUENTIAL, Interval
 from producer.reports.report import Report
 from producer.reports.terminal import fitted
-from producer.reports.trust import disturbances
-from producer.reports.words import NONE, confidence, counted, digits, interval, listed, seconds
+from producer.reports.words import NONE, confidence, counted, digits, interval, seconds
 
 _LEGEND = (
     "Python: calls in pure Python. C: calls of the same length in C, which release the GIL. Medians over the "
@@ -114,9 +113,6 @@ def findings(result: Gil) -> list[str]:
     for model in result.models:
         if model in _THREADS:
             sentences += _cost_of(result, model) if environment.gil else _gain_of(result, model)
-    noise = disturbances([] if result.noise is None else [result.noise])
-    if noise:
-        sentences.append(f"During the run {listed([text for _, text in noise])}: measure on a quiet machine.")
     return [*sentences, *_processes(result)]
 
 

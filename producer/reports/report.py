@@ -13,7 +13,7 @@ from rich.table import Table
 
 from producer.measurement.result import Result, convert, read
 from producer.reports.charts import Chart
-from producer.reports.trust import busy
+from producer.reports.trust import busy, disturbed
 from producer.reports.words import counted
 
 #: The class of each experiment's result, and what makes a report of it: imported when they are needed.
@@ -66,8 +66,8 @@ class Report:
 def report_of(result: Result) -> Report:
     """Make the report of any experiment's result."""
     report: Report = resolve_name(EXPERIMENTS[result.experiment][1])(result)
-    caution = busy(result.environment)
-    return replace(report, findings=[*report.findings, caution]) if caution else report
+    cautions = [one for one in (disturbed(result.noise), busy(result.environment)) if one]
+    return replace(report, findings=[*report.findings, *cautions])
 
 
 def charts_of(result: Result) -> list[Chart]:

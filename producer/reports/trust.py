@@ -56,6 +56,17 @@ def busy(environment: Environment) -> str | None:
     )
 
 
+def disturbed(noise: Noise | None) -> str | None:
+    """Say what else the machine did while it was measured; None if that is nothing to speak of."""
+    found = disturbances([] if noise is None else [noise])
+    if not found:
+        return None
+    return (
+        f"During the run {listed([text for _, text in found])}: that widens the intervals, and a difference "
+        f"of less than {percent(max(share for share, _ in found))} may come from it."
+    )
+
+
 def disturbances(noises: Sequence[Noise]) -> list[tuple[float, str]]:
     """Return who else took more of the CPU time than should be passed over: what share, and in words."""
     capacity = math.fsum(noise.capacity for noise in noises)

@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from producer.measurement.noise import Meter, meter
+from producer.measurement.noise import Ear, Meter, Noise, meter
 
 BEFORE = Meter({"user": 10.0, "system": 2.0, "idle": 100.0, "iowait": 1.0, "steal": 0.5}, 1.0)
 
@@ -44,3 +44,21 @@ def test_a_process_that_is_gone_has_used_nothing() -> None:
     gone = psutil.Popen(["true"])
     gone.wait()
     assert meter([gone]).ours == 0.0
+
+
+def test_what_was_heard_adds_up_and_is_not_of_our_own_making() -> None:
+    ear = Ear()
+    assert ear.heard is None
+    for _ in range(2):
+        with ear.listening():
+            end = time.process_time() + 0.05
+            while time.process_time() < end:
+                pass
+    heard = ear.heard
+    assert heard is not None
+    assert heard.capacity > 0
+    assert 0 <= heard.others <= heard.capacity
+
+
+def test_noise_of_two_stretches_is_their_sum() -> None:
+    assert Noise(1.0, 0.5, 0.25) + Noise(2.0, 1.0, 0.0) == Noise(3.0, 1.5, 0.25)
