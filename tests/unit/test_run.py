@@ -61,6 +61,7 @@ RUNS = st.builds(
     interrupted=st.booleans(),
     command=TEXTS,
     measuring=st.none() | FIGURES,
+    noise=st.none() | st.builds(Noise, FIGURES, FIGURES, FIGURES),
 )
 
 
@@ -76,6 +77,7 @@ def test_the_strategy_fills_every_field_of_a_run() -> None:
     assert {field.name for field in fields(Run)} == {
         *("workload", "calls", "models", "settings", "environment", "began", "legs"),
         *("unavailable", "problems", "cluster_startup", "notes", "interrupted", "command", "measuring"),
+        "noise",
     }
 
 
