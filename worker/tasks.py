@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import pickle
 import threading
 import traceback
@@ -194,38 +195,44 @@ def _slice(reply: Reply, seconds: float, calls: int) -> _Slice:
 class _Slicer(threading.Thread):
     """Watches the slice of the batch that runs, from a thread, since the call that runs knows nothing of it.
 
-    It sleeps while there is nothing to watch. What it can't do: act while a call holds the GIL in C code.
+    It sleeps until that ends, or for good while there is nothing to watch; a batch that comes meanwhile wakes
+    it only if it ends earlier. What it can't do: act while a call holds the GIL in C code.
     """
 
     def __init__(self) -> None:
         super().__init__(name="slicer", daemon=True)
-        self._work = threading.Event()
+        self._changed = threading.Condition()
         self._watched: _Slice | None = None
+        self._until = math.inf  # it sleeps
 
     def watch(self, some: _Slice) -> _Slice:
         """Watch a slice instead of the one before."""
-        self._watched = some
-        self._work.set()
+        with self._changed:
+            self._watched = some
+            if some.end < self._until:
+                self._changed.notify()
         return some
 
     def run(self) -> None:
         """Watch one slice after the other."""
-        rest = threading.Event()  # never set: a sleep that ends with the process
         while True:
-            self._work.wait()
-            watched, self._watched = self._watched, None
-            if watched is None:
-                self._work.clear()
-                if self._watched is not None:  # came between the two lines above
-                    self._work.set()
-                continue
-            rest.wait(max(0.0, watched.end - clock()))
-            early = watched.hand_back()
+            early = self._next_over().hand_back()
             if early is not None:
                 try:
                     _publish(early)
                 except Exception as error:  # all of it is in the last reply, too: only later
                     logger.warning("can't send early what %s has: %s", early.batch_id, error)
+
+    def _next_over(self) -> _Slice:
+        """Sleep until the slice that is watched then is over, and return it."""
+        with self._changed:
+            while True:
+                watched = self._watched
+                if watched is not None and watched.end <= clock():
+                    self._watched = None
+                    return watched
+                self._until = math.inf if watched is None else watched.end
+                self._changed.wait(None if watched is None else watched.end - clock())
 
 
 def _publish(early: Reply) -> None:
