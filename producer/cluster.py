@@ -45,7 +45,7 @@ READY = 30.0
 #: Seconds between two looks whether it is.
 _LOOK = 0.02
 _HOST = "127.0.0.1"
-_URLS = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND")
+_URLS = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL")
 
 
 class ClusterError(Exception):

@@ -69,7 +69,10 @@ _CONNECTION = {
 # Redis URLs lead to the transport that refuses what is no message of ours.
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "worker.guard:Transport"))
 
-app = Celery("breakeven", broker=BROKER_URL, backend=RESULT_URL, include=["worker.tasks"])
+app = Celery("breakeven", broker=BROKER_URL, include=["worker.tasks"])
+# Not the setting: CELERY_RESULT_BACKEND in the environment has precedence over that, and only this backend
+# stores replies as their executor needs them.
+app.backend_cls = RESULT_URL
 app.conf.update(
     # --- what is accepted -----------------------------------------------------------------------
     # Signed messages and nothing else: tasks, results and remote control alike. JSON is not a gap:

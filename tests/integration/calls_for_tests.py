@@ -83,3 +83,11 @@ def die_once(marker: str, value: int) -> int:
         Path(marker).touch()
         os._exit(1)
     return value
+
+
+def backend() -> str:
+    """Name the class that stores this worker's replies."""
+    from celery import current_app
+
+    kind = type(current_app.backend)
+    return f"{kind.__module__}:{kind.__qualname__}"

@@ -58,6 +58,11 @@ def executor(cluster: Cluster) -> Iterator[CeleryExecutor]:
         yield executor
 
 
+def test_replies_are_stored_by_the_backend_of_ours(executor: CeleryExecutor) -> None:
+    """A setting of Celery's can take its place, in silence: slower, and impatient with a full broker."""
+    assert executor.submit(calls_for_tests.backend).result(BOUND) == "worker.results:Backend"
+
+
 class Gate:
     """A file that calls wait for, on every worker; it opens at the end in any case."""
 
