@@ -386,7 +386,7 @@ class Dispatcher:
             expected = self._pace.expect(name)
             if not cargo.futures:
                 room = self._pace.room(name, waiting, max(1, self._processes))
-            elif self._batch_size == "auto" and cargo.seconds + expected > room:
+            elif self._batch_size == "auto" and cargo.seconds + expected / 2 > room:
                 break
             cargo.load(taken.popleft(), expected)
         return self._register(cargo, taken)
@@ -456,11 +456,12 @@ class Dispatcher:
         self._subscribed.wait(self.patience)
         while self._broken is None:
             try:
-                if time.monotonic() - self._renewed > RENEW:
-                    self._renew()
                 if batch.futures[0].suspected:  # the death in company counts
                     self._ledger.suspect(batch.id)
-                self._redis.lpush(self.queue, message)
+                if time.monotonic() - self._renewed > RENEW:
+                    self._renew(message)
+                else:
+                    self._redis.lpush(self.queue, message)
             except (redis.RedisError, OSError) as error:
                 self._failed(error)
                 time.sleep(pause)
@@ -647,11 +648,11 @@ class Dispatcher:
                     self._watched.wait(None if idle else ROUND if busy > 0 else 0)
                     self._watch_sleeps = False
                     if idle:
-                        last_seen = time.monotonic()
+                        last_seen = busy = time.monotonic()
                 if self._finished():
                     break
-                if not self._pending:
-                    continue
+                if not self._pending or (idle and self.workers):
+                    continue  # where it has seen workers before, it first leaves the GIL to what sends
             now = busy = time.monotonic()
             try:
                 if now - self._renewed > RENEW:
@@ -682,15 +683,23 @@ class Dispatcher:
                 self._break(self._no_workers(self.patience))
         self._end()
 
-    def _renew(self) -> None:
+    def _renew(self, message: bytes | None = None) -> None:
         """Set the key by which workers know that somebody waits; note if the broker had forgotten it.
 
         It is gone where nothing was outstanding for a while, and then nothing is lost. Otherwise the broker
         has lost its data, or dropped our messages because we were silent for too long.
+
+        Args:
+            message: to push with it. Each round trip is a wait for the GIL as well, which a caller that
+                submits call after call gives up every 5 ms only.
         """
         now = time.monotonic()
-        if self._redis.set(keys.executor(self.id), 1, ex=ALIVE, get=True) is None:
-            self._forgotten = now
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.set(keys.executor(self.id), 1, ex=ALIVE, get=True)
+            if message is not None:
+                pipe.lpush(self.queue, message)
+            if pipe.execute()[0] is None:
+                self._forgotten = now
         self._renewed = now
 
     def _send_forgotten(self) -> None:

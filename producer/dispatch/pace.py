@@ -11,6 +11,8 @@ Two rules set the size of a batch, in seconds of expected work:
 - It is at most a share of what waits, a half for each process, so that all processes end at about the same
   time: guided self-scheduling (Polychronopoulos and Kuck, IEEE Trans. Computers C-36, 1987).
 
+Both are met to the nearest call: one of which half still fits goes along.
+
 And where the expectation is wrong, nobody waits behind a neighbour for long: calls that have not begun when
 PATIENCE times the expected time is over are handed back by the worker (worker.tasks), and go elsewhere.
 
