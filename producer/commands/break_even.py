@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from producer.commands.options import (
@@ -67,5 +65,3 @@ def break_even_command(
             observer=observer,
         )
     finish(sweep, destination)
-    if sweep.problems:
-        sys.exit(1)

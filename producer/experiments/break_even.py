@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import ClassVar, Protocol
 
-from producer.experiments.job import CannotRunError
+from producer.experiments.failures import Failures
 from producer.experiments.kind import Kind, kind
 from producer.experiments.place import all_seen, open_models, traced
 from producer.measurement.environment import environment
@@ -126,6 +126,7 @@ def break_even(
     """
     sizes, leg, budget = (QUICK_SIZES, QUICK_LEG, QUICK_BUDGET) if quick else (SIZES, LEG, BUDGET)
     end = time.monotonic() + budget
+    failed = Failures()
     with ExitStack() as stack:
         calls = kind(name, stack)
         sweep = Sweep(
@@ -142,7 +143,6 @@ def break_even(
             legs = [
                 _Leg(MODELS[model], executor, calls, workers, leg) for model, executor in executors.items()
             ]
-            failed: dict[str, CannotRunError] = {}
             ear = Ear()
             try:
                 with ear.listening():
@@ -152,23 +152,20 @@ def break_even(
             finally:
                 if all_seen(executors):
                     sweep = replace(sweep, noise=ear.heard)
-            if legs and len(failed) == len(legs):
-                raise next(iter(failed.values()))
-            # There is no figure for work that is not done.
-            sweep = replace(
-                sweep,
-                points=tuple(point for point in sweep.points if point.model not in failed),
-                unavailable={**unavailable, **dict.fromkeys(failed, "left out: a call failed on it")},
-                problems=tuple(map(str, failed.values())),
-            )
+            failed.check(executors)
         except KeyboardInterrupt:
             sweep = replace(sweep, interrupted=True)
-    return sweep
+    return replace(
+        sweep,
+        points=tuple(point for point in sweep.points if point.model not in failed),
+        unavailable={**sweep.unavailable, **failed.reasons},
+        problems=failed.problems,
+    )
 
 
 def _points(
     legs: Sequence[_Leg],
-    failed: dict[str, CannotRunError],
+    failed: Failures,
     sizes: Sequence[float],
     seed: int,
     end: float,
@@ -181,13 +178,12 @@ def _points(
     chance = random.Random(seed)  # noqa: S311 - an order, not a secret
     counts: dict[tuple[str, float], int] = {}
     for leg in legs:
-        for size in sizes:
-            observer.doing(f"finding out how many calls fit: {leg.model.name}, calls of {1000 * size:g} ms")
-            try:
+        with failed.noted(leg.model.name):
+            for size in sizes:
+                observer.doing(
+                    f"finding out how many calls fit: {leg.model.name}, calls of {1000 * size:g} ms"
+                )
                 counts[leg.model.name, size] = leg.fitting(size)
-            except CannotRunError as error:
-                failed[leg.model.name] = error
-                break
     begun = time.monotonic()
     rounds, done = ROUNDS, 0
     for number in range(1, ROUNDS + 1):
@@ -200,14 +196,10 @@ def _points(
                 if leg.model.name in failed:
                     continue
                 count = counts[leg.model.name, size]
-                try:
-                    taken = leg.measure(size, count)
-                except CannotRunError as error:
-                    failed[leg.model.name] = error
-                    continue
-                point = Point(leg.model.name, size, number, count, taken)
-                yield point, done / (rounds * len(sizes) * len(legs))
-        if len(failed) == len(legs):
+                with failed.noted(leg.model.name):
+                    point = Point(leg.model.name, size, number, count, leg.measure(size, count))
+                    yield point, done / (rounds * len(sizes) * len(legs))
+        if failed.all_of([leg.model.name for leg in legs]):
             return
         now = time.monotonic()
         fit = int((end - begun) / ((now - begun) / number))

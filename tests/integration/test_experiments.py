@@ -109,6 +109,33 @@ def test_pool_size_measures_one_s_own_function_on_pools_of_each_size(
     assert all(point.calls % 3 == 0 for point in result.points)  # all inputs, equally often
 
 
+def test_a_pool_on_which_a_call_fails_is_left_out_and_the_other_goes_on(
+    shell: dict[str, str], tmp_path: Path
+) -> None:
+    """What no process can send back fails on the process pool alone."""
+    (tmp_path / "calls.jsonl").write_text("[]\n")
+    asked = (
+        "pool-size",
+        "calls_for_tests:unpicklable",
+        "--inputs",
+        "calls.jsonl",
+        "--quick",
+        "--sizes",
+        "1,2",
+    )
+    shell["PYTHONPATH"] = str(Path(__file__).parent)
+    done = producer(*asked, "--json", "sizes.json", env=shell, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "WRONG: unpicklable() failed on process-pool: " in done.stdout
+    result = load(tmp_path / "sizes.json", PoolSizes)
+    assert result.unavailable == {"process-pool": "left out: a call failed on it"}
+    assert {(point.model, point.size) for point in result.points} == {("thread-pool", 1), ("thread-pool", 2)}
+    assert len(result.problems) == 1
+    nothing = producer(*asked, "--models", "process-pool", env=shell, cwd=tmp_path)
+    assert (nothing.returncode, nothing.stdout) == (1, "")
+    assert nothing.stderr.splitlines()[-1].startswith("producer: unpicklable() failed on process-pool: ")
+
+
 def test_pool_size_says_what_it_can_not_vary(shell: dict[str, str], tmp_path: Path) -> None:
     done = producer("pool-size", "--models", "sequential", env=shell, cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -162,6 +189,24 @@ def test_scale_limits_what_is_under_way_on_the_cluster_that_is_there(
     assert {layout.processes for layout in result.layouts} == {1, 2}
     assert {point.model for point in result.points} == set(QUEUES.split(","))
     assert all(point.cpu.broker is None for point in result.points)  # it may be anywhere
+
+
+def test_a_queue_on_which_a_call_fails_is_left_out_and_the_other_goes_on(
+    shell: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "calls.jsonl").write_text(json.dumps([str(tmp_path / "marker")]))
+    shell["PYTHONPATH"] = str(Path(__file__).parent)
+    done = producer(
+        *("scale", "calls_for_tests:fail_once", "--inputs", "calls.jsonl", "--quick", "--json", "scale.json"),
+        env=shell,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1, done.stderr
+    result = load(tmp_path / "scale.json", Scaling)
+    (failed,) = result.unavailable
+    assert {failed, *(point.model for point in result.points)} == set(QUEUES.split(","))
+    assert failed not in {point.model for point in result.points}
+    assert f"failed on {failed}: LookupError: not yet" in " ".join(done.stdout.split())
 
 
 def test_scale_starts_clusters_of_growing_size_and_several_workers(
