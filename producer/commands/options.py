@@ -282,6 +282,6 @@ def writing(path: Path) -> Iterator[None]:
 
 def consoles() -> tuple[Console, Console]:
     """Return what prints to standard output, and to standard error."""
-    from rich.console import Console
+    from producer.reports.visible import Terminal
 
-    return Console(), Console(stderr=True)
+    return Terminal(), Terminal(stderr=True)
