@@ -8,6 +8,7 @@ from pathlib import Path
 from shell_for_tests import QUEUES, producer
 
 from producer.experiments.blocking import Heartbeats
+from producer.experiments.break_even import Sweep
 from producer.experiments.futures import LIMIT, TIMEOUT, Lives
 from producer.experiments.overload import Overload
 from producer.experiments.pool_size import PoolSizes
@@ -79,6 +80,51 @@ def test_break_even_measures_every_size_on_the_cluster_too(shell: dict[str, str]
     rounds = max(point["round"] for point in sweep["points"])
     assert rounds >= 3
     assert len(measured) == 3 * len(sweep["sizes"]) * rounds  # by each model, at each size, in each round
+
+
+def test_break_even_takes_the_sizes_of_the_calls_that_are_given(
+    shell: dict[str, str], tmp_path: Path
+) -> None:
+    """Calls of two lengths, a hundred times apart, in any order, and one that fails on processes alone."""
+    (tmp_path / "mine.py").write_text(
+        "import time\n"
+        "def nap(seconds, tell=None):\n    time.sleep(seconds)\n    return tell and (lambda: None)\n"
+    )
+    (tmp_path / "calls.jsonl").write_text('[0.1]\n[0.001]\n{"seconds": 0.001, "tell": true}\n')
+    done = producer(
+        *("break-even", "mine:nap", "--inputs", "calls.jsonl", "--quick", "--json", "sweep.json"),
+        *("--models", "thread-per-request,process-pool"),
+        env=shell,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "WRONG: nap(seconds=0.001, tell=True) failed on process-pool: " in done.stdout
+    sweep = load(tmp_path / "sweep.json", Sweep)
+    assert sweep.calls == ("nap(0.001) and 1 more", "nap(0.1)")
+    assert list(sweep.unavailable) == ["process-pool"]
+    assert {(point.model, point.size) for point in sweep.points} == {
+        ("thread-per-request", size) for size in sweep.sizes
+    }
+
+
+def test_break_even_of_calls_without_a_size_names_the_fastest(shell: dict[str, str], tmp_path: Path) -> None:
+    done = producer(
+        *("break-even", "noop", "--quick", "--models", "sequential,thread-pool", "--json", "sweep.json"),
+        *("--html", "sweep.html"),
+        env=shell,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "a single size shows none. The fastest: " in " ".join(done.stdout.split())
+    sweep = load(tmp_path / "sweep.json", Sweep)
+    assert (len(sweep.sizes), sweep.calls) == (1, ("noop(0) and 1,999 more",))
+
+
+def test_break_even_that_no_model_can_run_is_one_line(shell: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("async def nap(seconds):\n    pass\n")
+    done = producer("break-even", "mine:nap", "--models", "thread-pool", env=shell, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no model can run mine:nap here: needs a plain function" in done.stderr.splitlines()[-1]
 
 
 def test_break_even_names_the_kinds_of_call_that_there_are(shell: dict[str, str], tmp_path: Path) -> None:
