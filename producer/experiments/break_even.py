@@ -22,7 +22,7 @@ from typing import ClassVar, Protocol
 from producer.experiments.failures import Failures
 from producer.experiments.job import InputError, Job
 from producer.experiments.kind import kind, sized
-from producer.experiments.length import grouped, lengths
+from producer.experiments.length import cut, grouped, lengths
 from producer.experiments.place import all_seen, open_models, traced
 from producer.experiments.work import works
 from producer.measurement.environment import environment
@@ -232,12 +232,10 @@ def _given(name: str, inputs: str | None, stack: ExitStack, observer: Observer, 
     observer.doing(_LOOKING)
     taken = lengths(job, QUICK_LOOK if quick else LOOK)
     found = grouped(job, taken, len(QUICK_SIZES if quick else SIZES))
-    few, many = len(taken), len(job.arguments)
-    cut = f"Of {many:,} inputs the first {few:,} were measured: there was no time for more."
     return _Plan(
         {size.seconds: size.job for size in found},
         calls=tuple(_label(size.job) for size in found),
-        notes=(cut,) if few < many else (),
+        notes=cut(job, taken),
     )
 
 

@@ -79,6 +79,14 @@ async def _awaited(call: Call) -> float:
     return time.perf_counter() - begun
 
 
+def cut(job: Job, taken: Sequence[float]) -> tuple[str, ...]:
+    """Return a note on a job's calls that there was no time to measure, if there are such."""
+    few, many = len(taken), len(job.arguments)
+    if few == many:
+        return ()
+    return (f"Of {many:,} inputs the first {few:,} were measured: there was no time for more.",)
+
+
 def grouped(job: Job, taken: Sequence[float], most: int) -> list[Size]:
     """Sort calls by their lengths, ascending; those that take about equally long are one size.
 
