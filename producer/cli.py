@@ -129,8 +129,10 @@ def _run(arguments: list[str]) -> int:
 
 
 def _complain(message: str, code: int) -> int:
+    from producer.reports.visible import visible
+
     with contextlib.suppress(OSError):
-        print(f"producer: {message}", file=sys.stderr)  # noqa: T201, RUF100
+        print(f"producer: {visible(message)}", file=sys.stderr)  # noqa: T201, RUF100
     return code
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from producer.commands.options import (
@@ -81,5 +79,3 @@ def blocking_command(
     if not result.legs and not result.interrupted:
         raise InputError("; ".join(f"{model} {why}" for model, why in result.unavailable.items()))
     finish(result, destination)
-    if result.problems:
-        sys.exit(1)

@@ -9,6 +9,7 @@ from producer.commands.options import (
     WORKERS,
     Destination,
     chosen_seed,
+    complete_workload,
     consoles,
     finish,
     models_option,
@@ -17,12 +18,18 @@ from producer.commands.options import (
 
 
 @click.command("gil")
+@click.argument("work", required=False, metavar="[WORKLOAD]", shell_complete=complete_workload)
+@click.option(
+    "--inputs", metavar="FILE", help="JSON lines, each the arguments of a call; - is standard input."
+)
 @models_option("sequential,thread-pool,process-pool")
 @WORKERS
 @click.option("--quick", is_flag=True, help="Shorter calls and fewer rounds: a quarter of a minute.")
 @SEED
 @saved
 def gil_command(
+    work: str | None,
+    inputs: str | None,
     models: tuple[str, ...] | None,
     workers: int | None,
     quick: bool,
@@ -36,9 +43,16 @@ def gil_command(
     --models names, always beside sequential. What the GIL cost is the speedup of the calls in C, divided by
     that of those in Python. On a free-threaded Python it says that there is no GIL, and what threads gain.
 
+    With WORKLOAD its calls take the place of pure Python, to tell whether they hold the GIL, and what that
+    costs them: one of cpu, digest and io, of the workloads of `producer compare`, or a function of your own
+    as module:function, which is imported from the current directory and needs --inputs: each line of that
+    file is a JSON array (positional arguments) or object (keyword arguments). The calls in C take as long as
+    those took alone.
+
     \b
     Examples:
       producer gil
+      producer gil mymodule:work --inputs calls.jsonl
       producer gil --quick --workers 4 --json gil.json
       producer gil --models thread-per-request,thread-pool,interpreter-pool
     """  # noqa: D301 - click wants the backspace
@@ -49,6 +63,8 @@ def gil_command(
     _, err = consoles()
     with progress.Share(err) as observer:
         result = measure_gil(
+            work,
+            inputs,
             models or DEFAULT_MODELS,
             workers or cores_in_reach(),
             quick=quick,

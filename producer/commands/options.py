@@ -212,7 +212,7 @@ def chosen_seed(seed: int | None) -> int:
 
 
 def finish(result: Result, destination: Destination, before: Result | None = None) -> None:
-    """Show a result, save it, and leave with the exit code of an interruption if it was interrupted.
+    """Show a result, save it, and leave with an exit code if it was interrupted, or calls failed.
 
     Args:
         result: what was measured.
@@ -231,7 +231,8 @@ def finish(result: Result, destination: Destination, before: Result | None = Non
 
     result = replace(result, command=("producer", *sys.argv[1:]))
     out, err = consoles()
-    show(report_of(result), out)
+    report = report_of(result)
+    show(report, out)
     changes = None if before is None else change.changes_of(before, result)
     if changes is not None:
         change.show(changes, out)
@@ -242,6 +243,8 @@ def finish(result: Result, destination: Destination, before: Result | None = Non
     if result.interrupted:
         err.print("interrupted: this is what there was so far", style="yellow")
         sys.exit(INTERRUPTED)
+    if report.problems:
+        sys.exit(1)
 
 
 def draw(results: Sequence[Result], destination: Destination, changes: Changes | None = None) -> None:
@@ -279,6 +282,6 @@ def writing(path: Path) -> Iterator[None]:
 
 def consoles() -> tuple[Console, Console]:
     """Return what prints to standard output, and to standard error."""
-    from rich.console import Console
+    from producer.reports.visible import Terminal
 
-    return Console(), Console(stderr=True)
+    return Terminal(), Terminal(stderr=True)

@@ -1,9 +1,10 @@
 """Break-even: the throughput of each model over the size of a call, and where the winner changes.
 
-Every model is open from the beginning to the end. In each round, at each size, each model runs as many calls
-as fit into a fraction of a second; how many, a first run tells that is not counted. They are at least as many
-as the model has workers. A model that has all calls in progress at once is given more as long as more cost it
-no time.
+The size of a call is what it takes, as measured here before all else, whatever it was asked to take. Every
+model is open from the beginning to the end. In each round, at each size, each model runs as many calls as fit
+into a fraction of a second; how many, a first run tells that is not counted. They are at least as many as the
+model has workers. A model that has all calls in progress at once is given more as long as more cost it no
+time.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import ClassVar, Protocol
 
-from producer.experiments.job import CannotRunError
-from producer.experiments.kind import Kind, kind
+from producer.experiments.failures import Failures
+from producer.experiments.job import InputError, Job
+from producer.experiments.kind import kind, sized
+from producer.experiments.length import cut, grouped, lengths
 from producer.experiments.place import all_seen, open_models, traced
+from producer.experiments.work import works
 from producer.measurement.environment import environment
 from producer.measurement.lead import Lead, leads
 from producer.measurement.noise import Ear
@@ -32,6 +36,10 @@ from worker.call import clock
 #: Sizes of a call, in seconds: half a decade apart, and for `--quick` a decade.
 SIZES = tuple(10 ** (power / 2) for power in range(-12, 1))
 QUICK_SIZES = tuple(10.0**power for power in range(-5, 0))
+#: A call that takes what was asked for, but for this share, is of the size that was asked for.
+NEAR = 0.05
+#: Seconds after which no further input is looked at, and for `--quick`.
+LOOK, QUICK_LOOK = 20.0, 4.0
 #: Rounds at least, and at most. Many short ones beat few long ones: what else a machine does differs from one
 #: to the next.
 FEWEST_ROUNDS, ROUNDS = 3, 8
@@ -62,7 +70,9 @@ class Sweep(Result):
 
     Attributes:
         kind: what the calls do: one of `kind.KINDS`, a workload, or `module:function`.
-        sizes: seconds of a call, ascending.
+        sizes: seconds that a call takes, ascending.
+        asked: seconds that it was asked to take; empty: the sizes themselves, or there are `calls`.
+        calls: the calls of each size as source text, where they are given; otherwise empty.
         points: every run that counts.
         problems: which models were left out since a call failed on them, and how.
     """
@@ -71,8 +81,15 @@ class Sweep(Result):
 
     kind: str
     sizes: tuple[float, ...]
+    asked: tuple[float, ...] = ()
+    calls: tuple[str, ...] = ()
     points: tuple[Point, ...] = ()
     problems: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> dict[float | str, float]:
+        """The sizes, each by what it is called in every sweep of the same calls."""
+        return dict(zip(self.calls or self.asked or self.sizes, self.sizes, strict=True))
 
     def rates(self, model: str, size: float) -> dict[int, float]:
         """Return calls a second, by round."""
@@ -106,14 +123,22 @@ class Observer(Protocol):
 
 
 def break_even(
-    name: str, models: Sequence[str], workers: int, *, quick: bool, seed: int, observer: Observer
+    name: str,
+    inputs: str | None,
+    models: Sequence[str],
+    workers: int,
+    *,
+    quick: bool,
+    seed: int,
+    observer: Observer,
 ) -> Sweep:
     """Measure the models over the sizes of a call.
 
     Ctrl-C ends it early, with what there is so far: the sweep then is `interrupted`.
 
     Args:
-        name: the kind of call, as `kind.kind` takes it.
+        name: the kind of call, as `kind.kind` takes it; or a workload.
+        inputs: a file of JSON lines with the arguments of each call; `-` is standard input.
         models: names of the models.
         workers: workers of each pool.
         quick: fewer sizes, and shorter runs.
@@ -121,54 +146,107 @@ def break_even(
         observer: told of everything that happens.
 
     Raises:
-        InputError: no such kind or function; or a cluster that can't be used.
-        CannotRunError: a worker can't run the function, or calls of it failed on every model.
+        InputError: no such work or file; no model that can run it; or a cluster that can't be used.
+        CannotRunError: a worker can't run the function, or calls of it failed here, or on every model.
     """
-    sizes, leg, budget = (QUICK_SIZES, QUICK_LEG, QUICK_BUDGET) if quick else (SIZES, LEG, BUDGET)
+    leg, budget = (QUICK_LEG, QUICK_BUDGET) if quick else (LEG, BUDGET)
     end = time.monotonic() + budget
+    failed = Failures()
     with ExitStack() as stack:
-        calls = kind(name, stack)
+        if inputs is None and sized(name):
+            plan = _asked(name, stack, observer, quick=quick)
+        else:
+            plan = _given(name, inputs, stack, observer, quick=quick)
         sweep = Sweep(
             kind=name,
-            sizes=sizes,
+            sizes=tuple(plan.jobs),
+            asked=plan.asked,
+            calls=plan.calls,
             models=tuple(models),
             settings={"workers": workers, "quick": quick, "seed": seed},
             environment=environment(),
             began=clock(),
+            notes=plan.notes,
         )
         try:
-            executors, unavailable = open_models(models, workers, calls.job(sizes[0]), stack, observer.doing)
+            some = next(iter(plan.jobs.values()))
+            executors, unavailable = open_models(models, workers, some, stack, observer.doing)
+            if not executors:
+                raise InputError(f"no model can run {name} here: {next(iter(unavailable.values()))}")
             sweep = replace(sweep, unavailable=unavailable)
             legs = [
-                _Leg(MODELS[model], executor, calls, workers, leg) for model, executor in executors.items()
+                _Leg(MODELS[model], executor, plan.jobs, workers, leg)
+                for model, executor in executors.items()
             ]
-            failed: dict[str, CannotRunError] = {}
             ear = Ear()
             try:
                 with ear.listening():
-                    for point, share in _points(legs, failed, sizes, seed, end, observer):
+                    for point, share in _points(legs, failed, sweep.sizes, seed, end, observer):
                         sweep = replace(sweep, points=(*sweep.points, point))
                         observer.measured(share)
             finally:
                 if all_seen(executors):
                     sweep = replace(sweep, noise=ear.heard)
-            if legs and len(failed) == len(legs):
-                raise next(iter(failed.values()))
-            # There is no figure for work that is not done.
-            sweep = replace(
-                sweep,
-                points=tuple(point for point in sweep.points if point.model not in failed),
-                unavailable={**unavailable, **dict.fromkeys(failed, "left out: a call failed on it")},
-                problems=tuple(map(str, failed.values())),
-            )
+            failed.check(executors)
         except KeyboardInterrupt:
             sweep = replace(sweep, interrupted=True)
-    return sweep
+    return replace(
+        sweep,
+        points=tuple(point for point in sweep.points if point.model not in failed),
+        unavailable={**sweep.unavailable, **failed.reasons},
+        problems=failed.problems,
+    )
+
+
+#: Said when that begins.
+_LOOKING = "finding out how long calls take"
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is measured: the calls of each size in seconds, and what the sweep has to tell of them."""
+
+    jobs: dict[float, Job]
+    asked: tuple[float, ...] = ()
+    calls: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def _asked(name: str, stack: ExitStack, observer: Observer, *, quick: bool) -> _Plan:
+    """Plan calls that are asked to take so long."""
+    wanted = QUICK_SIZES if quick else SIZES
+    job = kind(name, stack).job(*wanted)
+    observer.doing(_LOOKING)
+    found = grouped(job, lengths(job), len(wanted))
+    asked = [wanted[size.places[0]] for size in found]
+    taken = [
+        it if abs(size.seconds / it - 1) <= NEAR else size.seconds
+        for it, size in zip(asked, found, strict=True)
+    ]
+    return _Plan(dict(zip(taken, (size.job for size in found), strict=True)), tuple(asked))
+
+
+def _given(name: str, inputs: str | None, stack: ExitStack, observer: Observer, *, quick: bool) -> _Plan:
+    """Plan calls whose arguments are given, or come with a workload."""
+    (job,) = works(name, inputs, stack, quick=quick, kinds={})
+    observer.doing(_LOOKING)
+    taken = lengths(job, QUICK_LOOK if quick else LOOK)
+    found = grouped(job, taken, len(QUICK_SIZES if quick else SIZES))
+    return _Plan(
+        {size.seconds: size.job for size in found},
+        calls=tuple(_label(size.job) for size in found),
+        notes=cut(job, taken),
+    )
+
+
+def _label(job: Job) -> str:
+    first, *others = job.labels()
+    return f"{first} and {len(others):,} more" if others else first
 
 
 def _points(
     legs: Sequence[_Leg],
-    failed: dict[str, CannotRunError],
+    failed: Failures,
     sizes: Sequence[float],
     seed: int,
     end: float,
@@ -181,33 +259,28 @@ def _points(
     chance = random.Random(seed)  # noqa: S311 - an order, not a secret
     counts: dict[tuple[str, float], int] = {}
     for leg in legs:
-        for size in sizes:
-            observer.doing(f"finding out how many calls fit: {leg.model.name}, calls of {1000 * size:g} ms")
-            try:
+        with failed.noted(leg.model.name):
+            for size in sizes:
+                observer.doing(
+                    f"finding out how many calls fit: {leg.model.name}, calls of {1000 * size:.3g} ms"
+                )
                 counts[leg.model.name, size] = leg.fitting(size)
-            except CannotRunError as error:
-                failed[leg.model.name] = error
-                break
     begun = time.monotonic()
     rounds, done = ROUNDS, 0
     for number in range(1, ROUNDS + 1):
         if number > rounds:
             break
         for size in sizes:
-            observer.doing(f"round {number} of {rounds}: calls of {1000 * size:g} ms")
+            observer.doing(f"round {number} of {rounds}: calls of {1000 * size:.3g} ms")
             for leg in chance.sample(legs, len(legs)):
                 done += 1
                 if leg.model.name in failed:
                     continue
                 count = counts[leg.model.name, size]
-                try:
-                    taken = leg.measure(size, count)
-                except CannotRunError as error:
-                    failed[leg.model.name] = error
-                    continue
-                point = Point(leg.model.name, size, number, count, taken)
-                yield point, done / (rounds * len(sizes) * len(legs))
-        if len(failed) == len(legs):
+                with failed.noted(leg.model.name):
+                    point = Point(leg.model.name, size, number, count, leg.measure(size, count))
+                    yield point, done / (rounds * len(sizes) * len(legs))
+        if failed.all_of([leg.model.name for leg in legs]):
             return
         now = time.monotonic()
         fit = int((end - begun) / ((now - begun) / number))
@@ -216,11 +289,11 @@ def _points(
 
 @dataclass(frozen=True, slots=True)
 class _Leg:
-    """How to measure a model: calls of one kind on its executor, for about `seconds` at a time."""
+    """How to measure a model: calls of some sizes on its executor, for about `seconds` at a time."""
 
     model: Model
     executor: Executor
-    kind: Kind
+    jobs: dict[float, Job]
     workers: int
     seconds: float
 
@@ -230,7 +303,7 @@ class _Leg:
         Raises:
             CannotRunError: a call failed.
         """
-        return makespan(traced(self.executor, self.model, self.kind.job(size), count))
+        return makespan(traced(self.executor, self.model, self.jobs[size], count))
 
     def fitting(self, size: float) -> int:
         """Return how many calls fit; more and more are tried, as batches need company."""

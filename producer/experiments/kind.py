@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from producer.experiments.job import InputError, Job, is_asynchronous, load_function, nearest
+from producer.experiments.job import Arguments, Job, is_asynchronous, load_function
 from worker import workloads
 
 #: What calls may do, and the words for it.
@@ -44,9 +44,10 @@ class Kind:
     async_function: Callable[..., Any] | None
     arguments: Callable[[float], tuple[Any, ...]]
 
-    def job(self, seconds: float) -> Job:
-        """Return a job of a single call that takes so many seconds."""
-        return Job(self.name, self.function, self.async_function, [(self.arguments(seconds), {})])
+    def job(self, *seconds: float) -> Job:
+        """Return a job with a call that takes so many seconds, or one for each of several lengths."""
+        arguments: list[Arguments] = [(self.arguments(one), {}) for one in seconds]
+        return Job(self.name, self.function, self.async_function, arguments)
 
 
 def words(name: str) -> str:
@@ -54,15 +55,20 @@ def words(name: str) -> str:
     return KINDS.get(name) or _WORKLOADS.get(name) or name
 
 
+def sized(name: str) -> bool:
+    """Tell whether there is a kind of call of this name; every `module:function` is one."""
+    return name in KINDS or name in _WORKLOADS or ":" in name
+
+
 def kind(name: str, stack: ExitStack) -> Kind:
     """Return a kind of call, its length adjusted to this machine.
 
     Args:
-        name: one of `KINDS`; a workload; or `module:function`, which is called with its seconds.
+        name: one that is `sized`; `module:function` is called with its seconds.
         stack: closes the HTTP server that `fetch` needs.
 
     Raises:
-        InputError: there is no such kind or function.
+        InputError: there is no such function.
     """
     if name in ("io", "sleep"):
         return Kind(name, workloads.sleep, workloads.sleep_async, lambda seconds: (seconds,))
@@ -80,18 +86,9 @@ def kind(name: str, stack: ExitStack) -> Kind:
 
         url = stack.enter_context(serving())
         return Kind(name, workloads.fetch, workloads.fetch_async, lambda seconds: (f"{url}/{seconds:.7f}",))
-    if ":" in name:
-        own = load_function(name)
-        plain, coroutine = (None, own) if is_asynchronous(own) else (own, None)
-        return Kind(name, plain, coroutine, lambda seconds: (seconds,))
-    if name in workloads.WORKLOADS:
-        raise InputError(f"the calls of {name} have no size that could vary: take {_listed()}")
-    hint = nearest(name, [*KINDS, *_WORKLOADS]) or f"there are {_listed()}"
-    raise InputError(f"there is no kind of call {name!r}: {hint}")
-
-
-def _listed() -> str:
-    return f"{', '.join([*KINDS, *_WORKLOADS])}, and module:function"
+    own = load_function(name)
+    plain, coroutine = (None, own) if is_asynchronous(own) else (own, None)
+    return Kind(name, plain, coroutine, lambda seconds: (seconds,))
 
 
 def _turns_a_second(function: Callable[[int], Any]) -> float:

@@ -93,11 +93,20 @@ def open_models(
     for model in models:
         doing(f"opening {model.name}")
         executors[model.name] = stack.enter_context(opened(model, workers, cluster))
-        try:
-            warm_up(executors[model.name], model, job, workers)
-        except Exception as error:
-            raise CannotRunError(str(error)) from error
+        warm(executors[model.name], model, job, workers)
     return executors, unavailable
+
+
+def warm(executor: Executor, model: Model, job: Job, workers: int) -> None:
+    """Warm an executor up, as `warm_up` does.
+
+    Raises:
+        CannotRunError: a worker can't run the job's function.
+    """
+    try:
+        warm_up(executor, model, job, workers)
+    except Exception as error:
+        raise CannotRunError(f"{model.name} can't run {job.name}: {one_line(error)}") from error
 
 
 def traced(executor: Executor, model: Model, job: Job, count: int, *, in_flight: int | None = None) -> Trace:

@@ -12,13 +12,14 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from producer.experiments.break_even import Observer
-from producer.experiments.compare import broker_url, warm_up
+from producer.experiments.compare import broker_url
+from producer.experiments.failures import Failures
 from producer.experiments.job import InputError, Job
-from producer.experiments.place import all_seen, fitting, open_pool, traced
+from producer.experiments.place import all_seen, fitting, open_pool, traced, warm
 from producer.experiments.work import works
 from producer.measurement.environment import environment
 from producer.measurement.knee import Knee, default_workers, knee
@@ -79,6 +80,7 @@ class PoolSizes(Result):
         sizes: numbers of workers, ascending.
         defaults: what the standard library takes on this machine, for each pool of its own.
         points: every run that counts.
+        problems: which pools were left out since a call failed on them, and how.
     """
 
     experiment: ClassVar[str] = "pool-size"
@@ -87,6 +89,7 @@ class PoolSizes(Result):
     sizes: tuple[int, ...]
     defaults: dict[str, int]
     points: tuple[Point, ...] = ()
+    problems: tuple[str, ...] = ()
 
     def at(self, work: str, model: str, size: int) -> list[Point]:
         """Return the points of one pool, by round."""
@@ -140,12 +143,13 @@ def pool_size(
 
     Raises:
         InputError: no such work or file; a model without workers; or a cluster that can't be used.
-        CannotRunError: a worker can't run the work, or a call of it failed.
+        CannotRunError: a worker can't run the work, or calls of it failed on every pool.
     """
     for name in models:
         if MODELS[name].width != "workers":
             pools = ", ".join(model.name for model in MODELS.values() if model.width == "workers")
             raise InputError(f"{name} has no number of workers that could vary: take some of {pools}")
+    failed = Failures()
     with ExitStack() as stack:
         jobs = works(work, inputs, stack, quick=quick)
         where = environment()
@@ -171,14 +175,23 @@ def pool_size(
             unavailable=unavailable,
             notes=_notes(models),
         )
-        ear, known = Ear(), all_seen(model.name for model in left)
+        leg, budget = (QUICK_LEG, QUICK_BUDGET) if quick else (LEG, BUDGET)
+        legs, known = _Legs(jobs, leg), all_seen(model.name for model in left)
         try:
-            for points, share in _rounds(jobs, left, chosen, seed, observer, ear, quick=quick):
-                result = replace(result, points=(*result.points, *points), noise=ear.heard if known else None)
+            for points, share in _rounds(legs, left, chosen, failed, seed, observer, budget):
+                result = replace(
+                    result, points=(*result.points, *points), noise=legs.ear.heard if known else None
+                )
                 observer.measured(share)
+            failed.check([model.name for model in left])
         except KeyboardInterrupt:
             result = replace(result, interrupted=True)
-    return result
+    return replace(
+        result,
+        points=tuple(point for point in result.points if point.model not in failed),
+        unavailable={**result.unavailable, **failed.reasons},
+        problems=failed.problems,
+    )
 
 
 def _sizes(cores: int, defaults: dict[str, int], *, quick: bool) -> list[int]:
@@ -197,43 +210,64 @@ def _notes(models: Sequence[str]) -> tuple[str, ...]:
 
 
 def _rounds(
-    jobs: Sequence[Job],
+    legs: _Legs,
     models: Sequence[Model],
     sizes: Sequence[int],
+    failed: Failures,
     seed: int,
     observer: Observer,
-    ear: Ear,
-    *,
-    quick: bool,
+    budget: float,
 ) -> Iterator[tuple[list[Point], float]]:
+    """Yield the points of each pool, and what share of all is done; one that failed is not opened again."""
     chance = random.Random(seed)  # noqa: S311 - an order, not a secret
-    counts: dict[tuple[str, str, int], int] = {}
     pools = [(model, size) for model in models for size in sizes]
-    leg, budget = (QUICK_LEG, QUICK_BUDGET) if quick else (LEG, BUDGET)
     begun = time.monotonic()
     rounds, done = ROUNDS, 0
     for number in range(1, ROUNDS + 1):
         if number > rounds:
             break
         for model, size in chance.sample(pools, len(pools)):
-            observer.doing(f"round {number} of {rounds}: {model.name} with {size}")
-            points, in_flight = [], IN_FLIGHT * size
-            with open_pool(model, size) as executor, ExitStack() as stack:
-                warm_up(executor, model, jobs[0], size)
-                stack.enter_context(ear.listening())
-                for job in jobs:
-                    key = (job.name, model.name, size)
-                    if key not in counts:
-                        counts[key] = fitting(
-                            executor, model, job, _FEWEST * in_flight, leg, in_flight=in_flight
-                        )
-                    rows = traced(executor, model, job, counts[key], in_flight=in_flight)
-                    points.append(_point(job, model, size, number, rows))
             done += 1
-            yield points, done / (rounds * len(pools))
+            if model.name in failed:
+                continue
+            observer.doing(f"round {number} of {rounds}: {model.name} with {size}")
+            with failed.noted(model.name):
+                yield legs.measure(model, size, number), done / (rounds * len(pools))
+        if failed.all_of([model.name for model in models]):
+            return
         now = time.monotonic()
         fit = int(budget / ((now - begun) / number))
         rounds = max(FEWEST_ROUNDS, min(ROUNDS, fit))
+
+
+@dataclass(frozen=True)
+class _Legs:
+    """How to measure a pool: jobs, each for about `seconds`; how many calls that are is remembered."""
+
+    jobs: Sequence[Job]
+    seconds: float
+    ear: Ear = field(default_factory=Ear)
+    counts: dict[tuple[str, str, int], int] = field(default_factory=dict)
+
+    def measure(self, model: Model, size: int, number: int) -> list[Point]:
+        """Open a pool, and return its point of round `number` for each job.
+
+        Raises:
+            CannotRunError: a call failed.
+        """
+        points, in_flight = [], IN_FLIGHT * size
+        with open_pool(model, size) as executor, ExitStack() as stack:
+            warm(executor, model, self.jobs[0], size)
+            stack.enter_context(self.ear.listening())
+            for job in self.jobs:
+                key = (job.name, model.name, size)
+                if key not in self.counts:
+                    self.counts[key] = fitting(
+                        executor, model, job, _FEWEST * in_flight, self.seconds, in_flight=in_flight
+                    )
+                rows = traced(executor, model, job, self.counts[key], in_flight=in_flight)
+                points.append(_point(job, model, size, number, rows))
+        return points
 
 
 def _point(job: Job, model: Model, size: int, number: int, rows: Trace) -> Point:

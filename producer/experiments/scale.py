@@ -18,9 +18,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from producer.experiments.break_even import Observer
-from producer.experiments.compare import broker_url, reach_workers, warm_up
+from producer.experiments.compare import broker_url, reach_workers
+from producer.experiments.failures import Failures
 from producer.experiments.job import InputError, Job
-from producer.experiments.place import fitting, open_cluster, opened, traced
+from producer.experiments.place import fitting, open_cluster, opened, traced, warm
 from producer.experiments.work import works
 from producer.measurement.environment import environment
 from producer.measurement.result import Result
@@ -135,6 +136,7 @@ class Scaling(Result):
         works: the kinds of work, by name.
         layouts: the clusters, first those of one worker.
         points: every run that counts.
+        problems: which queues were left out since a call failed on them, and how.
     """
 
     experiment: ClassVar[str] = "scale"
@@ -142,6 +144,7 @@ class Scaling(Result):
     works: tuple[str, ...]
     layouts: tuple[Layout, ...]
     points: tuple[Point, ...] = ()
+    problems: tuple[str, ...] = ()
 
     def at(self, work: str, model: str, layout: Layout) -> dict[int, Point]:
         """Return the points of one queue on one cluster, by round."""
@@ -209,11 +212,12 @@ def scale(
 
     Raises:
         InputError: no such work or file; a model that is no broker queue; or a cluster that can't be used.
-        CannotRunError: a worker can't run the work, or a call of it failed.
+        CannotRunError: a worker can't run the work, or calls of it failed on every queue.
     """
     for name in models:
         if name not in QUEUES:
             raise InputError(f"{name} is no broker queue: take {' or '.join(QUEUES)}, or producer pool-size")
+    failed = Failures()
     with ExitStack() as stack:
         jobs = works(work, inputs, stack, quick=quick, kinds=SECONDS, default=DEFAULT)
         for job in jobs:
@@ -241,12 +245,18 @@ def scale(
             notes=notes,
         )
         try:
-            for points, share in _rounds(result, jobs, observer):
+            for points, share in _rounds(result, jobs, failed, observer):
                 result = replace(result, points=(*result.points, *points))
                 observer.measured(share)
+            failed.check(models)
         except KeyboardInterrupt:
             result = replace(result, interrupted=True)
-    return result
+    return replace(
+        result,
+        points=tuple(point for point in result.points if point.model not in failed),
+        unavailable=failed.reasons,
+        problems=failed.problems,
+    )
 
 
 def _layouts(most: int, *, quick: bool) -> list[Layout]:
@@ -260,7 +270,10 @@ def _powers(most: int) -> list[int]:
     return sorted({*(2**power for power in range(most.bit_length()) if 2**power <= most), most})
 
 
-def _rounds(plan: Scaling, jobs: Sequence[Job], observer: Observer) -> Iterator[tuple[list[Point], float]]:
+def _rounds(
+    plan: Scaling, jobs: Sequence[Job], failed: Failures, observer: Observer
+) -> Iterator[tuple[list[Point], float]]:
+    """Yield the points of each cluster, and what share of all is done; a queue that failed is left out."""
     quick = plan.settings["quick"]
     seconds, rounds = (QUICK_LEG, FEWEST_ROUNDS) if quick else (LEG, ROUNDS)
     legs = _Legs(jobs, plan.environment.cores_in_reach, seconds)
@@ -279,9 +292,13 @@ def _rounds(plan: Scaling, jobs: Sequence[Job], observer: Observer) -> Iterator[
             points: list[Point] = []
             with open_cluster(layout.each, layout.workers) as cluster:
                 for name in chance.sample(plan.models, len(plan.models)):
-                    points += legs.measure(MODELS[name], layout, cluster, number)
+                    if name not in failed:
+                        with failed.noted(name):
+                            points += legs.measure(MODELS[name], layout, cluster, number)
                 for process in _workers(cluster) if cluster is not None else ():
                     process.kill()  # nothing is left to do, and taking their leave takes them two seconds
+            if failed.all_of(plan.models):
+                return
             done += 1
             yield points, done / (rounds * len(plan.layouts))
         now = time.monotonic()
@@ -298,11 +315,15 @@ class _Legs:
     counts: dict[tuple[str, str, Layout], int] = field(default_factory=dict)
 
     def measure(self, model: Model, layout: Layout, cluster: Cluster | None, number: int) -> Iterator[Point]:
-        """Yield a point of round `number` for each job that the layout is for."""
+        """Yield a point of round `number` for each job that the layout is for.
+
+        Raises:
+            CannotRunError: a call failed.
+        """
         if cluster is None:
             model = replace(model, open=lambda size, _: limited(model.name, size))
         with opened(model, layout.processes, cluster) as executor:
-            warm_up(executor, model, self.jobs[0], layout.processes)
+            warm(executor, model, self.jobs[0], layout.processes)
             for job in self.jobs:
                 if job.name in COMPUTES and layout.processes > self.cores:
                     continue

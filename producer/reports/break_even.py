@@ -18,7 +18,7 @@ from producer.measurement.summary import SEQUENTIAL
 from producer.models import MODELS
 from producer.reports.report import Report
 from producer.reports.terminal import fitted
-from producer.reports.words import NONE, counted, digits, interval, listed, seconds, span
+from producer.reports.words import NONE, confidence, counted, digits, interval, listed, seconds, span
 
 #: A lead within noise is named as possible where it would be at least so large at the largest size.
 _WORTH = 1.1
@@ -28,6 +28,7 @@ _LEGEND = (
     "(all: at every size; –: at none; ?: by no more than noise)."
 )
 _METHOD = (
+    "What a call of each size takes was measured first, in the producer, one call after another. "
     "Every model is open from the beginning to the end. In each round, each size is run on each model, in "
     "an order that is shuffled by the seed: as many calls as fit into a fraction of a second, at least "
     "one for each worker. Two models are compared within each round, with Student's t interval over the "
@@ -112,8 +113,10 @@ def findings(sweep: Sweep) -> list[str]:
         return []
     if len(models) == 1:
         return [f"{models[0]} alone was measured: a break-even needs two models."]
-    sentences = [_answer(sweep, models), _winners(sweep, models)]
-    return [*sentences, *_certainty(sweep, models), *_concurrency(models)]
+    answer = (
+        [_answer(sweep, models), _winners(sweep, models)] if len(sweep.sizes) > 1 else [_alone(sweep, models)]
+    )
+    return [*answer, *_certainty(sweep, models), *_concurrency(models), *_calls(sweep)]
 
 
 def _base(models: Sequence[str]) -> str:
@@ -153,6 +156,27 @@ def _answer(sweep: Sweep, models: Sequence[str]) -> str:
         parts.append(f"{listed(never)} {'does' if len(never) == 1 else 'do'} not, from {sizes}")
     against = "" if base == SEQUENTIAL else f" against {base}"
     return f"Break-even{against}: {'; '.join(parts)}."
+
+
+def _alone(sweep: Sweep, models: Sequence[str]) -> str:
+    """Say who is the fastest where there is a single size."""
+    (size,) = sweep.sizes
+    by_rate = sorted(models, key=lambda model: sweep.rate(model, size) or 0.0, reverse=True)
+    ahead = sweep.ratio(by_rate[0], by_rate[1], size)
+    told = ""
+    if ahead is not None:
+        noise = "" if ahead.excludes(1.0) else ", which is within noise"
+        told = f", {digits(ahead.value)} times as fast as {by_rate[1]}{noise} ({confidence(ahead)})"
+    alike = f"all calls take about {seconds(size)}, and a single size shows none"
+    return f"Break-even: {alike}. The fastest: {by_rate[0]}{told}."
+
+
+def _calls(sweep: Sweep) -> list[str]:
+    """Say which calls are of which size, where they were given."""
+    if not sweep.calls:
+        return []
+    told = [f"{seconds(size)} {call}" for size, call in zip(sweep.sizes, sweep.calls, strict=True)]
+    return [f"What the calls took, alone: {'; '.join(told)}."]
 
 
 def _range(lead: Lead) -> str:

@@ -142,11 +142,13 @@ def _of_runs(before: Run, after: Run) -> Changes:
 def _of_sweeps(before: Sweep, after: Sweep) -> Changes:
     if before.kind != after.kind:
         return _of_different(before.kind, after.kind)
+    # What calls of a size really took differs from one run to the next; what they are called does not.
+    named = {**before.named, **after.named}
     # The rate's reciprocal: what a call took, so that more is slower, as it is of a makespan.
     found = [
-        change(model, _taken(before, model, size), _taken(after, model, size), size)
+        change(model, _taken(before, model, name), _taken(after, model, name), size)
         for model in dict.fromkeys((*after.models, *before.models))
-        for size in sorted({*before.sizes, *after.sizes})
+        for name, size in sorted(named.items(), key=lambda one: one[1])
     ]
     both = [one for one in found if one.ratio is not None]
     sentences = []
@@ -164,13 +166,14 @@ def _of_sweeps(before: Sweep, after: Sweep) -> Changes:
             *_stopped(before, after),
             *sentences,
             *_in_one_only(before, after, found),
-        ]
-        or ["Neither run measured anything."],
+            *([] if both else ["No model was measured with calls of the same size before and after."]),
+        ],
     )
 
 
-def _taken(sweep: Sweep, model: str, size: float) -> list[float]:
-    return [1 / rate for rate in sweep.rates(model, size).values()]
+def _taken(sweep: Sweep, model: str, name: float | str) -> list[float]:
+    size = sweep.named.get(name)
+    return [] if size is None else [1 / rate for rate in sweep.rates(model, size).values()]
 
 
 def _of_different(before: str, after: str) -> Changes:

@@ -32,7 +32,8 @@ from producer.reports.charts import Chart
 from producer.reports.charts.files import INK, VEGA_LITE
 from producer.reports.charts.style import LEAST, MARGIN, SPACING, theme
 from producer.reports.report import Report, charts_of, report_of
-from producer.reports.terminal import visible, wrong
+from producer.reports.terminal import wrong
+from producer.reports.visible import visible
 from producer.reports.words import counted
 
 #: Bytes of a page that data is taken in for; more would be slow to open, and there is --json.

@@ -46,6 +46,7 @@ def report(result: PoolSizes) -> Report:
         tables=lambda console: _tables(result, console),
         legend=_LEGEND if result.points else "",
         findings=findings(result),
+        problems=result.problems,
         method=_METHOD,
     )
 

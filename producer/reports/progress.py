@@ -244,7 +244,7 @@ class Share:
         self._clock = Clock()
         self._bar = Progress(
             # In a narrow window it is the step that is cut, and not the figures.
-            TextColumn("{task.description}", table_column=Column(ratio=3, no_wrap=True)),
+            TextColumn("{task.description}", markup=False, table_column=Column(ratio=3, no_wrap=True)),
             BarColumn(None, table_column=Column(ratio=1)),
             TaskProgressColumn(),
             TimeRemainingColumn(),

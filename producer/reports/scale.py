@@ -54,6 +54,7 @@ def report(result: Scaling) -> Report:
         tables=lambda console: _tables(result, console),
         legend=_LEGEND if result.points else "",
         findings=findings(result),
+        problems=result.problems,
         method=_REMOTE if result.settings["remote"] else _METHOD,
     )
 
@@ -65,7 +66,7 @@ def _tables(result: Scaling, console: Console) -> list[Table]:
         if any(point.work == work for point in result.points)
         for table in fitted(
             lambda models, work=work: _table(result, work, models),  # type: ignore[misc]
-            result.models,
+            [model for model in result.models if model not in result.unavailable],
             console,
         )
     ]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from rich.console import Console, ConsoleOptions
+from rich.console import Console
 from rich.padding import Padding
-from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -19,33 +17,29 @@ T = TypeVar("T")
 
 #: Problems shown, and characters of each; the JSON file has them all.
 _MOST_PROBLEMS, _MOST_TEXT = 10, 300
-#: Characters that steer a terminal, or turn text around, and surrogates, which can't be written as UTF-8.
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 
 
 def show(report: Report, console: Console) -> None:
     """Print everything that a person wants to know of a result."""
     say = console.print
     say()
-    say(Text(visible(f"{report.title}\n{report.where}"), style="bold"))
+    say(Text(f"{report.title}\n{report.where}", style="bold"))
     for table in report.tables(console):
-        say(_Visible(table), end="")
+        say(table, end="")
     if report.result.unavailable:
         say(left_out(report.result), end="")
     if report.legend:
         say(Text(report.legend, style="dim"))
         say()
     for sentence in report.findings:
-        say(bullet(Text(visible(sentence))))
+        say(bullet(Text(sentence)))
     for note in report.result.notes:
         if "http" in note:  # a link has to stay whole, whatever the width
-            say(Text(visible(f"• {note}"), style="dim"), soft_wrap=True)
+            say(Text(f"• {note}", style="dim"), soft_wrap=True)
         else:
-            say(bullet(Text(visible(note), style="dim")))
+            say(bullet(Text(note, style="dim")))
     for line in wrong(report):
-        say(Text(visible(line), style="red"))
+        say(Text(line, style="red"))
 
 
 def wrong(report: Report) -> list[str]:
@@ -58,27 +52,11 @@ def wrong(report: Report) -> list[str]:
     return [*(f"WRONG: {problem}" for problem in shown), *([f"and {more:,} more like these"] if more else [])]
 
 
-def visible(text: str) -> str:
-    r"""Return text that others wrote with escapes for what would not be seen: `\x1b`, `\u202e`."""
-    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
-
-
-class _Visible:
-    """A table whose cells are `visible`."""
-
-    def __init__(self, table: Table) -> None:
-        self.table = table
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterable[Segment]:
-        for segment in console.render(self.table, options):
-            yield segment if segment.control else segment._replace(text=visible(segment.text))
-
-
 def left_out(result: Result) -> Padding:
     """Return why models did not run."""
     why = Table.grid(padding=(0, 2))
     for model, reason in result.unavailable.items():
-        why.add_row(Text(model, style="dim"), Text(visible(reason), style="dim", overflow="fold"))
+        why.add_row(Text(model, style="dim"), Text(reason, style="dim", overflow="fold"))
     return Padding(why, (0, 0, 1, 1))
 
 

@@ -17,6 +17,14 @@ def fail(message: str) -> None:
     raise LookupError(message)
 
 
+def fail_once(marker: str) -> str:
+    """Fail in the first call that comes here; return the marker in all others."""
+    if not Path(marker).exists():
+        Path(marker).touch()
+        raise LookupError("not yet")
+    return marker
+
+
 def where(seconds: float) -> str:
     """Name the worker that this runs on, after `seconds` during which it is on no other call."""
     time.sleep(seconds)

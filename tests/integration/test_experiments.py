@@ -8,6 +8,7 @@ from pathlib import Path
 from shell_for_tests import QUEUES, producer
 
 from producer.experiments.blocking import Heartbeats
+from producer.experiments.break_even import Sweep
 from producer.experiments.futures import LIMIT, TIMEOUT, Lives
 from producer.experiments.overload import Overload
 from producer.experiments.pool_size import PoolSizes
@@ -81,6 +82,51 @@ def test_break_even_measures_every_size_on_the_cluster_too(shell: dict[str, str]
     assert len(measured) == 3 * len(sweep["sizes"]) * rounds  # by each model, at each size, in each round
 
 
+def test_break_even_takes_the_sizes_of_the_calls_that_are_given(
+    shell: dict[str, str], tmp_path: Path
+) -> None:
+    """Calls of two lengths, a hundred times apart, in any order, and one that fails on processes alone."""
+    (tmp_path / "mine.py").write_text(
+        "import time\n"
+        "def nap(seconds, tell=None):\n    time.sleep(seconds)\n    return tell and (lambda: None)\n"
+    )
+    (tmp_path / "calls.jsonl").write_text('[0.1]\n[0.001]\n{"seconds": 0.001, "tell": true}\n')
+    done = producer(
+        *("break-even", "mine:nap", "--inputs", "calls.jsonl", "--quick", "--json", "sweep.json"),
+        *("--models", "thread-per-request,process-pool"),
+        env=shell,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "WRONG: nap(seconds=0.001, tell=True) failed on process-pool: " in done.stdout
+    sweep = load(tmp_path / "sweep.json", Sweep)
+    assert sweep.calls == ("nap(0.001) and 1 more", "nap(0.1)")
+    assert list(sweep.unavailable) == ["process-pool"]
+    assert {(point.model, point.size) for point in sweep.points} == {
+        ("thread-per-request", size) for size in sweep.sizes
+    }
+
+
+def test_break_even_of_calls_without_a_size_names_the_fastest(shell: dict[str, str], tmp_path: Path) -> None:
+    done = producer(
+        *("break-even", "noop", "--quick", "--models", "sequential,thread-pool", "--json", "sweep.json"),
+        *("--html", "sweep.html"),
+        env=shell,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "a single size shows none. The fastest: " in " ".join(done.stdout.split())
+    sweep = load(tmp_path / "sweep.json", Sweep)
+    assert (len(sweep.sizes), sweep.calls) == (1, ("noop(0) and 1,999 more",))
+
+
+def test_break_even_that_no_model_can_run_is_one_line(shell: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("async def nap(seconds):\n    pass\n")
+    done = producer("break-even", "mine:nap", "--models", "thread-pool", env=shell, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no model can run mine:nap here: needs a plain function" in done.stderr.splitlines()[-1]
+
+
 def test_break_even_names_the_kinds_of_call_that_there_are(shell: dict[str, str], tmp_path: Path) -> None:
     done = producer("break-even", "cpo", env=shell, cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -107,6 +153,33 @@ def test_pool_size_measures_one_s_own_function_on_pools_of_each_size(
     assert rounds >= 3
     assert len(measured) == 2 * 2 * rounds == len(result.points)  # each pool, at each size, in each round
     assert all(point.calls % 3 == 0 for point in result.points)  # all inputs, equally often
+
+
+def test_a_pool_on_which_a_call_fails_is_left_out_and_the_other_goes_on(
+    shell: dict[str, str], tmp_path: Path
+) -> None:
+    """What no process can send back fails on the process pool alone."""
+    (tmp_path / "calls.jsonl").write_text("[]\n")
+    asked = (
+        "pool-size",
+        "calls_for_tests:unpicklable",
+        "--inputs",
+        "calls.jsonl",
+        "--quick",
+        "--sizes",
+        "1,2",
+    )
+    shell["PYTHONPATH"] = str(Path(__file__).parent)
+    done = producer(*asked, "--json", "sizes.json", env=shell, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "WRONG: unpicklable() failed on process-pool: " in done.stdout
+    result = load(tmp_path / "sizes.json", PoolSizes)
+    assert result.unavailable == {"process-pool": "left out: a call failed on it"}
+    assert {(point.model, point.size) for point in result.points} == {("thread-pool", 1), ("thread-pool", 2)}
+    assert len(result.problems) == 1
+    nothing = producer(*asked, "--models", "process-pool", env=shell, cwd=tmp_path)
+    assert (nothing.returncode, nothing.stdout) == (1, "")
+    assert nothing.stderr.splitlines()[-1].startswith("producer: unpicklable() failed on process-pool: ")
 
 
 def test_pool_size_says_what_it_can_not_vary(shell: dict[str, str], tmp_path: Path) -> None:
@@ -162,6 +235,24 @@ def test_scale_limits_what_is_under_way_on_the_cluster_that_is_there(
     assert {layout.processes for layout in result.layouts} == {1, 2}
     assert {point.model for point in result.points} == set(QUEUES.split(","))
     assert all(point.cpu.broker is None for point in result.points)  # it may be anywhere
+
+
+def test_a_queue_on_which_a_call_fails_is_left_out_and_the_other_goes_on(
+    shell: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "calls.jsonl").write_text(json.dumps([str(tmp_path / "marker")]))
+    shell["PYTHONPATH"] = str(Path(__file__).parent)
+    done = producer(
+        *("scale", "calls_for_tests:fail_once", "--inputs", "calls.jsonl", "--quick", "--json", "scale.json"),
+        env=shell,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1, done.stderr
+    result = load(tmp_path / "scale.json", Scaling)
+    (failed,) = result.unavailable
+    assert {failed, *(point.model for point in result.points)} == set(QUEUES.split(","))
+    assert failed not in {point.model for point in result.points}
+    assert f"failed on {failed}: LookupError: not yet" in " ".join(done.stdout.split())
 
 
 def test_scale_starts_clusters_of_growing_size_and_several_workers(

@@ -11,6 +11,7 @@ from runs_for_tests import ENVIRONMENT
 
 from producer.experiments.break_even import Point, Sweep
 from producer.reports.break_even import findings, report
+from producer.reports.charts.break_even import charts
 
 SIZES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 #: What each round's rates are multiplied by, for every model alike: the machine's mood.
@@ -63,6 +64,25 @@ def test_without_sequential_models_are_compared_with_the_first_of_them() -> None
     some = {name: COSTS[name] for name in ("process-pool", "broker-queue")}
     first = findings(sweep(some, {"broker-queue": 4.0}))[0]
     assert first.startswith("Break-even against process-pool: broker-queue pays from calls of ")
+
+
+def test_a_single_size_has_no_crossing_and_none_is_claimed() -> None:
+    whole = sweep(COSTS, GAINS)
+    one = replace(whole, sizes=SIZES[:1], points=tuple(p for p in whole.points if p.size == SIZES[0]))
+    first = findings(one)[0]
+    assert first.startswith(
+        "Break-even: all calls take about 10.0 µs, and a single size shows none. The fastest: sequential, "
+        "2.73 times as fast as thread-pool (99 % confidence: "
+    )
+    assert not any("pays" in sentence for sentence in findings(one))
+    assert [chart.name for chart in charts(one)] == ["throughput", "speedup"]
+
+
+def test_calls_that_were_given_are_told_with_what_they_take() -> None:
+    calls = tuple(f"f({n})" for n in range(len(SIZES)))
+    told = findings(replace(sweep(COSTS, GAINS), calls=calls))[-1]
+    assert told.startswith("What the calls took, alone: 10.0 µs f(0); 100 µs f(1); ")
+    assert not any("alone" in sentence for sentence in findings(sweep(COSTS, GAINS)))
 
 
 def test_a_model_alone_has_no_break_even() -> None:

@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -243,6 +244,36 @@ def test_a_sweep_is_compared_at_each_size() -> None:
     slow, rest = found.sentences
     assert slow.startswith("thread-pool, calls of 10.0 ms: 1.50 times as long as before")
     assert rest == "thread-pool: no difference beyond noise at any other size."
+
+
+def measured(of: Sweep, factor: float, **changes: Any) -> Sweep:
+    """The same sweep, in which calls took so many times what they were asked for."""
+    points = tuple(replace(point, size=factor * point.size) for point in of.points)
+    return replace(of, sizes=tuple(factor * size for size in of.sizes), points=points, **changes)
+
+
+def test_sizes_are_compared_by_what_was_asked_for_and_not_by_what_it_took() -> None:
+    """As asked for, in a run of before sizes were measured; and by the calls, where those were given."""
+    asked = {"asked": sweep(1.0).sizes}
+    for before, after in (
+        (sweep(1.0), measured(sweep(1.5), 1.2, **asked)),
+        (measured(sweep(1.0), 0.9, **asked), measured(sweep(1.5), 1.2, **asked)),
+        (
+            measured(sweep(1.0), 0.9, calls=("f(1)", "f(2)")),
+            measured(sweep(1.5), 1.2, calls=("f(1)", "f(2)")),
+        ),
+    ):
+        found = changes_of(before, after)
+        assert found is not None
+        assert [one.size for one in found.found] == [0.0012, 0.012]
+        assert found.sentences[0].startswith("thread-pool, calls of 12.0 ms: 1.50 times as long as before")
+
+
+def test_sweeps_without_a_size_in_common_are_not_compared() -> None:
+    found = changes_of(measured(sweep(1.0), 1.0, calls=("f(1)", "f(2)")), sweep(1.0))
+    assert found is not None
+    assert found.found == []
+    assert found.sentences == ["No model was measured with calls of the same size before and after."]
 
 
 def test_an_experiment_whose_changes_are_not_told_says_so() -> None:

@@ -237,6 +237,52 @@ def test_a_workers_process_leaves_ctrl_c_to_the_producer(tmp_path: Path) -> None
         assert executor.submit(interrupted, str(tmp_path / "there")).result(BOUND)
 
 
+def test_ctrl_c_at_the_birth_of_a_pool_s_processes_ends_none_of_them() -> None:
+    """It reaches all of a terminal's processes, and what has just begun to be one can't ignore it yet."""
+    code = (
+        "import os, signal\n"
+        "from multiprocessing import util\n"
+        "from producer.models.process_pool import ProcessPoolExecutor\n"
+        "def spawned(*arguments, spawn=util.spawnv_passfds):\n"
+        "    pid = spawn(*arguments)\n"
+        "    os.kill(pid, signal.SIGINT)\n"
+        "    return pid\n"
+        "util.spawnv_passfds = spawned\n"
+        "with ProcessPoolExecutor(1) as pool:\n"
+        "    print(pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result(20))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=BOUND)
+    assert (done.stdout, done.stderr) == ("set()\n", "")  # what a call itself starts is held back nothing
+
+
+def test_ctrl_c_while_a_process_starts_leaves_none_that_the_pool_does_not_know() -> None:
+    """It comes when the process is there already, and its pool has not been told of it."""
+    code = (
+        "import os, signal, time\n"
+        "from multiprocessing import forkserver\n"
+        "import psutil\n"
+        "from producer.models.process_pool import ProcessPoolExecutor\n"
+        "def interrupted(descriptor, read=forkserver.read_signed):\n"
+        "    forkserver.read_signed = read\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return read(descriptor)\n"
+        "forkserver.read_signed = interrupted\n"
+        "pool = ProcessPoolExecutor(1)\n"
+        "try:\n"
+        "    pool.submit(os.getpid)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+        "pool.kill()\n"
+        "helpers = psutil.Process().children()\n"
+        "end = time.monotonic() + 10\n"
+        "while (left := [it for one in helpers for it in one.children()]) and time.monotonic() < end:\n"
+        "    time.sleep(0.01)\n"
+        "print(len(helpers) > 0, len(left))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=BOUND)
+    assert (done.stdout, done.stderr) == ("interrupted\nTrue 0\n", "")
+
+
 def test_a_worker_that_dies_breaks_the_pool_instead_of_hanging_it() -> None:
     with ProcessPoolExecutor(1) as executor:
         future = executor.submit(os._exit, 3)

@@ -14,10 +14,15 @@ from runs_for_tests import leg, one_after_another, rounds, run_of
 
 from producer.measurement.run import Problem, Run
 from producer.models import MODELS
-from producer.reports.progress import Bars, Lines, Table
+from producer.reports.change import changes_of
+from producer.reports.change import show as show_changes
+from producer.reports.progress import Bars, Lines, Share, Table
 from producer.reports.report import report_of
 from producer.reports.terminal import show
+from producer.reports.visible import Terminal
 
+#: Starts an escape sequence, rings, and turns text around.
+STEERING = {"\x1b", "\x07", "\u202e"}
 RUN = run_of(
     *rounds("sequential", [4.0, 4.1, 3.9]),
     *rounds("thread-pool", [2.0, 2.1, 1.9], at_once=4),
@@ -28,7 +33,7 @@ RUN = run_of(
 
 def console(width: int = 200, *, terminal: bool = False, **options: Any) -> tuple[Console, io.StringIO]:
     stream = io.StringIO()
-    made = Console(
+    made = Terminal(
         file=stream, width=width, force_terminal=terminal, _environ={"TERM": "xterm-256color"}, **options
     )
     return made, stream
@@ -237,8 +242,36 @@ def test_characters_that_steer_a_terminal_are_written_with_their_escapes() -> No
             problems=(Problem("thread-pool", hidden, f"failed {hidden}"),),
         )
     )
-    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
-    assert shown.count(r"a\x1b[31m\x07\u202eb") == 6
+    assert not STEERING & set(shown)
+    assert shown.count(r"a\x1b[31m\u202eb") == 6
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_steers_no_terminal_with_what_others_wrote(*, terminal: bool) -> None:
+    """A terminal is steered, but by rich alone."""
+    hidden = "a\x1b]0;title\x07\u202eb [bold]"
+    made, stream = console(terminal=terminal)
+    with Share(made) as share:
+        share.doing(hidden)
+    lines = Lines(made)
+    lines.doing(hidden, RUN)
+    lines.left_out("event-loop", hidden, RUN)
+    with Table(made) as table:
+        table.doing(f"http://{hidden}", RUN)
+    shown = stream.getvalue()
+    assert not {"\x1b]", "\u202e"} & {*shown, *(shown[at : at + 2] for at in range(len(shown)))}
+    assert shown.count(r"a\x1b]0;title\u202eb [bold]") >= 3
+
+
+def test_changes_steer_no_terminal_with_what_others_saved() -> None:
+    hidden = "a\x1b[31m\u202eb"
+    alone = replace(RUN, legs=RUN.legs[:3], unavailable={"thread-pool": hidden})
+    made, stream = console()
+    for told in (changes_of(RUN, alone), changes_of(replace(RUN, workload=hidden), RUN)):
+        assert told is not None
+        show_changes(told, made)
+    assert not STEERING & set(stream.getvalue())
+    assert stream.getvalue().count(r"a\x1b[31m\u202eb") == 2
 
 
 def test_a_long_problem_is_told_with_its_beginning() -> None:

@@ -118,12 +118,15 @@ def _throughput(sweep: Sweep, models: list[str], base: str, said: list[str]) -> 
 
 
 def _sizes(sweep: Sweep) -> alt.X:
+    low, high = sweep.sizes[0], sweep.sizes[-1]
+    if low == high:  # an axis has to have a length
+        low, high = low / 2, high * 2
     return alt.X(
         "size:Q",
-        scale=alt.Scale(type="log", domain=[sweep.sizes[0], sweep.sizes[-1]], nice=False),
+        scale=alt.Scale(type="log", domain=[low, high], nice=False),
         axis=axis(
             _TITLE,
-            values=log_ticks(sweep.sizes[0], sweep.sizes[-1]),
+            values=log_ticks(low, high),
             labelExpr=SECONDS_LABEL,
             labelFlush=True,
         ),

@@ -13,28 +13,32 @@ from producer.reports.charts.style import axis, colour, finished, label_room
 from producer.reports.gil import findings
 from producer.reports.words import digits, interval, listed
 
-_KINDS = {PYTHON: "pure Python, which holds the GIL", C: "C, which releases it"}
 #: An interval that goes on beyond so many times the largest value is cut at the edge.
 _BEYOND = 1.6
 
 
 def charts(result: Gil) -> list[Chart]:
     """Return the chart, if there is something to draw."""
+    python = result.work == PYTHON
+    kinds = {
+        result.asked: "pure Python, which holds the GIL" if python else result.work,
+        C: "C, which releases it" if python else "C, which releases the GIL",
+    }
     found = {
         (model, work): of
         for model in result.models
         if model != SEQUENTIAL
-        for work in _KINDS
+        for work in kinds
         if (of := result.speedup(work, model)) is not None
     }
     if not found:
         return []
-    series = dict(zip(_KINDS.values(), ("#8a6fd1", "#009e73"), strict=True))
+    series = dict(zip(kinds.values(), ("#8a6fd1", "#009e73"), strict=True))
     most = max(1.0, *(of.value for of in found.values()))
     high = min(_BEYOND * most, 1.2 * max(most, *(of.high for of in found.values() if of.known)))
     rows: list[dict[str, Any]] = []
     for (model, work), of in found.items():
-        row: dict[str, Any] = {"model": model, "work": _KINDS[work], "speedup": of.value}
+        row: dict[str, Any] = {"model": model, "work": kinds[work], "speedup": of.value}
         row["edge"] = min(high, of.high) if of.known else of.value
         row |= {"text": f"{digits(of.value)}×", "told": interval(of)}
         if of.known:
@@ -47,7 +51,7 @@ def charts(result: Gil) -> list[Chart]:
     )
     y = alt.Y("model:N", sort=None, axis=alt.Axis(title=None, domain=False, ticks=False))
     offset = alt.YOffset(
-        "work:N", sort=list(_KINDS.values()), scale=alt.Scale(paddingInner=0.3, paddingOuter=0.25)
+        "work:N", sort=list(kinds.values()), scale=alt.Scale(paddingInner=0.3, paddingOuter=0.25)
     )
     base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, y=y, yOffset=offset)
     tooltip = [
@@ -65,12 +69,17 @@ def charts(result: Gil) -> list[Chart]:
         .mark_rule(strokeDash=[5, 4], opacity=0.7)
         .encode(x=x),
     ).properties(width="container", height=alt.Step(26))
+    title = (
+        "Speedup of calls of the same length in Python and in C"
+        if python
+        else f"Speedup of {result.work}, and of calls of the same length in C"
+    )
     told = [f"{row['model']} {row['text']} in {row['work']} ({row['told']})" for row in rows]
     return [
         finished(
             figure,
             name="speedup",
-            title="Speedup of calls of the same length in Python and in C, with its 95 % confidence interval",
+            title=f"{title}, with its 95 % confidence interval",
             alt_text=f"Two bars for each model, times as fast as sequential: {listed(told)}.",
             series=series,
             field="work",

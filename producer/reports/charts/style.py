@@ -15,7 +15,7 @@ from typing import Any
 import altair as alt
 
 from producer.reports.charts import Chart
-from producer.reports.terminal import visible
+from producer.reports.visible import visible
 
 #: Every model's colour, in all charts alike. Okabe and Ito's palette ("Color universal design", 2008), which
 #: people with any kind of colour vision can tell apart; orange, sky blue and yellow are darkened, and black
