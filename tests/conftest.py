@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from producer.cluster import Cluster, embedded
+from producer.measurement.environment import free_threaded_build
 
 #: Worker processes of the cluster that the tests share.
 WORKERS = 2
@@ -24,6 +25,17 @@ MAY_SKIP_UNDER_CI = {
     "*test_clocks.py*": "it needs Linux and a C compiler",
     "*test_standard_library.py*": "not every Python comes with its own tests, and some can't apply",
 }
+
+if free_threaded_build():
+    MAY_SKIP_UNDER_CI |= dict.fromkeys(
+        [
+            "*pictures_are_of_the_saved_runs*",
+            "*both_runs_are_on_the_page*",
+            "*make_a_page_that_says_what_changed*",
+            "*encoded_form_is_read_by_the_library*",
+        ],
+        "what draws charts, and HdrHistogram, have no wheel for it",
+    )
 
 #: Helpers that the standard library starts once and keeps until this process ends.
 STANDARD_LIBRARY_HELPERS = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")

@@ -20,7 +20,7 @@ from producer.experiments.compare import orders
 from producer.experiments.job import Job
 from producer.experiments.kind import KINDS, kind
 from producer.experiments.place import all_seen, open_models, traced
-from producer.measurement.environment import environment, gil
+from producer.measurement.environment import environment
 from producer.measurement.noise import Ear
 from producer.measurement.result import Result
 from producer.measurement.summary import SEQUENTIAL, Interval, makespan, ratio
@@ -132,10 +132,7 @@ def measure_gil(models: Sequence[str], workers: int, *, quick: bool, seed: int, 
             observer.doing(f"finding out what takes {seconds:.3g} s")
             jobs = {work: kind(work, stack).job(seconds) for work in (PYTHON, C)}
             executors, unavailable = open_models(result.models, workers, jobs[PYTHON], stack, observer.doing)
-            # Only now: a module that needs the GIL turns it on when it is imported.
-            result = replace(
-                result, unavailable=unavailable, environment=replace(result.environment, gil=gil())
-            )
+            result = replace(result, unavailable=unavailable)
             ear = Ear()
             try:
                 with ear.listening():

@@ -17,8 +17,9 @@ from producer.reports.words import NONE, confidence, counted, digits, interval, 
 
 _LEGEND = (
     "Python: calls in pure Python. C: calls of the same length in C, which release the GIL. Medians over the "
-    "rounds; speedup: against sequential, in the same round; GIL cost: the one speedup ÷ the other."
+    "rounds; speedup: against sequential, in the same round"
 )
+_COST_LEGEND = "; GIL cost: the one speedup ÷ the other"
 _METHOD = (
     "At the start the lengths of both kinds of call are adjusted to this machine. In each round each "
     f"model runs {CALLS} calls for each worker of the one kind and of the other, all submitted at once; "
@@ -40,14 +41,21 @@ def report(result: Gil) -> Report:
             f"{counted(result.settings['workers'], 'worker')}, {counted(rounds, 'round')}"
         ),
         tables=lambda console: _tables(result, console) if result.legs else [],
-        legend=_LEGEND if result.legs else "",
+        legend=_legend(result),
         findings=findings(result),
         method=_METHOD,
     )
 
 
+def _legend(result: Gil) -> str:
+    if not result.legs:
+        return ""
+    return f"{_LEGEND}{_COST_LEGEND if result.environment.gil else ''}."
+
+
 def _tables(result: Gil, console: Console) -> list[Table]:
-    return fitted(lambda some: _table(result, some), _COLUMNS, console)
+    columns = (*_COLUMNS, ("GIL cost", _cost)) if result.environment.gil else _COLUMNS
+    return fitted(lambda some: _table(result, some), columns, console)
 
 
 def _makespan(work: str) -> Callable[[Gil, str], str]:
@@ -86,7 +94,6 @@ _COLUMNS: Sequence[tuple[str, Callable[[Gil, str], str]]] = (
     ("C", _makespan(C)),
     ("speedup", _speedup(C)),
     ("95 % interval", _bounds(C)),
-    ("GIL cost", _cost),
 )
 
 
