@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from producer.cluster import Cluster, embedded
+from producer.measurement.environment import free_threaded_build
 
 #: Worker processes of the cluster that the tests share.
 WORKERS = 2
@@ -22,6 +23,7 @@ TESTS = Path(__file__).parent
 #: What may be skipped under CI: a pattern for the test's id, and why it can't run there.
 MAY_SKIP_UNDER_CI = {
     "*interpreter-pool*": "subinterpreter pools came with Python 3.14",
+    "*test_clocks.py*": "it needs Linux and a C compiler",
     "*test_standard_library.py*": "not every Python comes with its own tests, and some can't apply",
 }
 
@@ -29,6 +31,17 @@ MAY_SKIP_UNDER_CI = {
 #: first test imports the Celery app, which reads the key, to the end of all.
 CONFIGURATION = tempfile.TemporaryDirectory(prefix="breakeven-tests-")
 os.environ["XDG_CONFIG_HOME"] = CONFIGURATION.name
+
+if free_threaded_build():
+    MAY_SKIP_UNDER_CI |= dict.fromkeys(
+        [
+            "*pictures_are_of_the_saved_runs*",
+            "*both_runs_are_on_the_page*",
+            "*make_a_page_that_says_what_changed*",
+            "*encoded_form_is_read_by_the_library*",
+        ],
+        "what draws charts, and HdrHistogram, have no wheel for it",
+    )
 
 #: Helpers that the standard library starts once and keeps until this process ends.
 STANDARD_LIBRARY_HELPERS = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")

@@ -18,10 +18,14 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -39,6 +43,10 @@ MISLEADING = (
     *("PIP_NO_DEPS", "PIP_CONSTRAINT", "PIP_REQUIREMENT", "PIP_EDITABLE", "PIP_DRY_RUN", "PIP_NO_BINARY"),
     *("UV_PROJECT", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_CONSTRAINT", "UV_OVERRIDE"),
 )
+
+# What a free-threaded Python does without: the project can, and no marker tells such a Python apart.
+# Two have no wheel for it. To import hiredis would turn its GIL on; redis-py reads without it.
+NOT_FREE_THREADED = ("hdrhistogram", "hiredis", "vl-convert-python")
 
 
 def main() -> None:
@@ -88,7 +96,7 @@ def fingerprint(environment: Path) -> str:
     digest.update(repr(project).encode())
     digest.update((ROOT / "uv.lock").read_bytes())
     # The place, because scripts and the editable install hold absolute paths.
-    for text in (sys.version, sys.base_prefix, str(ROOT), str(environment)):
+    for text in (sys.version, sys.base_prefix, str(ROOT), str(environment), *left_out()):
         digest.update(text.encode() + b"\0")
     return digest.hexdigest()
 
@@ -133,14 +141,28 @@ def install(environment: Path, groups: set[str]) -> None:
     if uv:
         named = [option for group in sorted(groups) for option in ("--group", group)]
         sync = [uv, "sync", "--locked", "--quiet", "--no-install-project", "--no-default-groups"]
+        named += [option for name in left_out() for option in ("--no-install-package", name)]
         run([*sync, "--python", python, *named], UV_PROJECT_ENVIRONMENT=str(environment))
         installer = [uv, "pip", "install", "--quiet", "--python", python]
     else:
         installer = [*find_pip(environment), "install", "-qq", "--disable-pip-version-check", "--no-input"]
         files = [ROOT / "requirements" / f"{name}.txt" for name in ("runtime", *sorted(groups))]
-        named = [option for file in files for option in ("--requirement", str(file))]
-        run([*installer, "--require-hashes", "--only-binary", ":all:", *named])
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as wanted:
+            wanted.write(without("".join(file.read_text() for file in files), left_out()))
+            wanted.flush()
+            run([*installer, "--require-hashes", "--only-binary", ":all:", "--requirement", wanted.name])
     run([*installer, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)])
+
+
+def left_out() -> tuple[str, ...]:
+    """Return the dependencies that this Python does without."""
+    return NOT_FREE_THREADED if sysconfig.get_config_var("Py_GIL_DISABLED") else ()
+
+
+def without(requirements: str, names: Sequence[str]) -> str:
+    """Return requirements but for some, each of which has its hashes on indented lines of its own."""
+    every = re.split(r"^(?=\S)", requirements, flags=re.MULTILINE)
+    return "".join(one for one in every if one.partition("==")[0] not in names)
 
 
 def find_pip(environment: Path) -> list[str]:

@@ -101,12 +101,8 @@ app.conf.update(
         **_CONNECTION,
         # Kept alive by worker.lease while the worker lives, so it can be short.
         "visibility_timeout": LEASE,
-        # Look for expired leases often enough for a short one: Kombu's defaults look every 100 s.
+        # Look for expired leases often enough for a short one: Kombu's default is every 10 s.
         "unacked_restore_interval": max(1.0, LEASE / 5),
-        "unacked_restore_throttle": 1,
-        # Who dies while giving messages back blocks the others for this long (default: 300 s). Giving back is
-        # safe without, since each message goes back in a transaction.
-        "unacked_mutex_expire": 1,
     },
     # --- results --------------------------------------------------------------------------------
     # The producer deletes what it has read. This is for results whose producer is gone.

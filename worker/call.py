@@ -129,7 +129,12 @@ class _Place(threading.local):
     """The name of each thread that asks, made once: asking the system in each call costs a microsecond."""
 
     def __init__(self) -> None:
-        self.name = f"{HOST}/{os.getpid()}/{threading.current_thread().name}"
+        thread = threading.current_thread()
+        name = thread.name
+        if isinstance(thread, threading._DummyThread):  # noqa: SLF001 - that is how strangers are told
+            # Not started by this interpreter, which then names it anew with each call, as others do likewise.
+            name = f"thread-{threading.get_native_id()}"
+        self.name = f"{HOST}/{os.getpid()}/{name}"
 
 
 _place = _Place()

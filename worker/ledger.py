@@ -16,7 +16,6 @@ message that comes twice (its worker died after reporting, a lease ran out) does
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,13 +30,21 @@ MAX_CRASHES = 3
 #: ...nor one that was begun this often without an end, for reasons that nobody lived to tell.
 MAX_DELIVERIES = 8
 
+#: How a script begins that needs the time: the broker's, since workers' clocks may differ.
+NOW = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1e6
+"""
+
 # KEYS: Kombu's two records of what was delivered, the batch, its executor, its result.
-# ARGV: delivery tag, time, what Kombu keeps of the message, expiry, batch id, the executor's news channel,
-# then the delivery tags of messages that are settled.
+# ARGV: delivery tag, what Kombu keeps of the message, expiry, batch id, the executor's news channel, then the
+# delivery tags of messages that are settled.
 # Kombu's own QoS makes and removes the same entries; here it is done with the claim, in one round trip.
-_CLAIM = """
-if #ARGV > 6 then
-    local settled = {unpack(ARGV, 7)}
+_CLAIM = (
+    NOW
+    + """
+if #ARGV > 5 then
+    local settled = {unpack(ARGV, 6)}
     redis.call('HDEL', KEYS[1], unpack(settled))
     redis.call('ZREM', KEYS[2], unpack(settled))
 end
@@ -45,14 +52,15 @@ if redis.call('EXISTS', KEYS[4]) == 0 then return {'nobody waits for it'} end
 if redis.call('EXISTS', KEYS[5]) == 1 or redis.call('HEXISTS', KEYS[3], 'done') == 1 then
     return {'its reply is there'}
 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], now, ARGV[1])
 local deliveries = redis.call('HINCRBY', KEYS[3], 'started', 1)
-if deliveries == 1 then redis.call('EXPIRE', KEYS[3], ARGV[4]) end
-redis.call('PUBLISH', ARGV[6], 'started ' .. ARGV[5])
+if deliveries == 1 then redis.call('EXPIRE', KEYS[3], ARGV[3]) end
+redis.call('PUBLISH', ARGV[5], 'started ' .. ARGV[4])
 if redis.call('HLEN', KEYS[3]) == 1 then return {deliveries} end
 return {deliveries, redis.call('HGETALL', KEYS[3])}
 """
+)
 
 # KEYS: the batch. ARGV: expiry, then the indexes of the calls to cancel. Returns 0 if it is too late.
 _CANCEL = """
@@ -119,7 +127,7 @@ class Ledger:
         executor_id = keys.executor_of(batch_id)
         answer = self._claim(
             keys=[*names, keys.batch(batch_id), keys.executor(executor_id), keys.result(batch_id)],
-            args=[tag, time.time(), message, keys.EXPIRES, batch_id, keys.news(executor_id), *settled],
+            args=[tag, message, keys.EXPIRES, batch_id, keys.news(executor_id), *settled],
         )
         if isinstance(answer[0], bytes):
             raise RefusedError(answer[0].decode())

@@ -21,6 +21,7 @@ import logging
 import math
 import pickle
 import threading
+import time
 import traceback
 from typing import Any
 
@@ -31,7 +32,7 @@ from celery.worker.request import Request
 
 from worker import keys, wire
 from worker.app import KEY, app
-from worker.call import clock, here
+from worker.call import here
 from worker.ledger import Claim, Ledger
 from worker.wire import CANCELLED, LOST, RAISED, RETURNED, PackedCall, PackedFunction, PackedOutcome, Reply
 
@@ -117,12 +118,12 @@ def run_calls(
                 continue
             if unpacked[function_index] is None:
                 unpacked[function_index] = _unpack(functions[function_index])
-            begun = clock()
+            begun = time.monotonic()
             outcome = _run(unpacked[function_index], arguments)
             reply.outcomes.append(outcome)
             size += len(outcome[1])
             count, seconds = reply.busy[function_index]
-            reply.busy[function_index] = (count + 1, seconds + clock() - begun)
+            reply.busy[function_index] = (count + 1, seconds + time.monotonic() - begun)
     return reply
 
 
@@ -131,7 +132,7 @@ class _Slice:
 
     def __init__(self, reply: Reply, seconds: float) -> None:
         self._reply = reply
-        self.end = clock() + seconds
+        self.end = time.monotonic() + seconds
         self._lock = threading.Lock()
         self._next = 0
         self._over = False
@@ -228,11 +229,11 @@ class _Slicer(threading.Thread):
         with self._changed:
             while True:
                 watched = self._watched
-                if watched is not None and watched.end <= clock():
+                if watched is not None and watched.end <= time.monotonic():
                     self._watched = None
                     return watched
                 self._until = math.inf if watched is None else watched.end
-                self._changed.wait(None if watched is None else watched.end - clock())
+                self._changed.wait(None if watched is None else watched.end - time.monotonic())
 
 
 def _publish(early: Reply) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,8 +168,12 @@ def shown(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*arguments, destination=Destination(json_file, html, charts), **others)
 
     for option in (
-        click.option("--charts", callback=_folder, metavar="DIR", help="Draw the charts, as PNG and SVG."),
-        click.option("--html", callback=_file, metavar="FILE", help="Make a page of tables and charts."),
+        click.option(
+            "--charts", callback=_drawn(_folder), metavar="DIR", help="Draw the charts, as PNG and SVG."
+        ),
+        click.option(
+            "--html", callback=_drawn(_file), metavar="FILE", help="Make a page of tables and charts."
+        ),
     ):
         with_destination = option(with_destination)
     return with_destination
@@ -204,6 +209,18 @@ def _folder(_ctx: click.Context, _param: click.Parameter, folder: str | None) ->
     return path
 
 
+def _drawn(check: Callable[..., Path | None]) -> Callable[..., Path | None]:
+    def drawn(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+        if value is not None and find_spec("vl_convert") is None:
+            raise InputError(
+                f"{param.opts[0]} needs vl-convert-python, which is not installed (it has no wheel for a "
+                "free-threaded Python): save the run with --json, and use producer report with another Python"
+            )
+        return check(ctx, param, value)
+
+    return drawn
+
+
 def chosen_seed(seed: int | None) -> int:
     """Return the seed that the user gave, or one by chance."""
     import secrets
@@ -224,12 +241,15 @@ def finish(result: Result, destination: Destination, before: Result | None = Non
     """
     from dataclasses import replace
 
+    from producer.measurement.environment import gil
     from producer.measurement.result import save
     from producer.reports import change
     from producer.reports.report import report_of
     from producer.reports.terminal import show
 
-    result = replace(result, command=("producer", *sys.argv[1:]))
+    # Only now: what needs the GIL has turned it on when it was imported, the user's own modules among them.
+    where = replace(result.environment, gil=gil())
+    result = replace(result, environment=where, command=("producer", *sys.argv[1:]))
     out, err = consoles()
     report = report_of(result)
     show(report, out)

@@ -53,6 +53,10 @@ class _Condition(threading.Condition):
         """Let go of the lock."""
         self._lock.release()
 
+    def locked(self) -> bool:
+        """Tell whether anybody has the lock; locks can since Python 3.14."""
+        return self._lock.locked()  # type: ignore[attr-defined,no-any-return]
+
     # What `threading.Condition` asks of its lock:
 
     def _is_owned(self) -> bool:

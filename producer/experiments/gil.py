@@ -26,7 +26,7 @@ from producer.experiments.kind import KINDS, kind, words
 from producer.experiments.length import cut, lengths
 from producer.experiments.place import MOST_CALLS, all_seen, open_models, traced
 from producer.experiments.work import works
-from producer.measurement.environment import environment, gil
+from producer.measurement.environment import environment
 from producer.measurement.noise import Ear
 from producer.measurement.result import Result
 from producer.measurement.summary import SEQUENTIAL, Interval, makespan, ratio
@@ -171,10 +171,7 @@ def measure_gil(
         try:
             jobs = {result.asked: mine, C: kind(C, stack).job(*taken)}
             executors, unavailable = open_models(names, workers, mine, stack, observer.doing)
-            # Only now: a module that needs the GIL turns it on when it is imported.
-            result = replace(
-                result, unavailable=unavailable, environment=replace(result.environment, gil=gil())
-            )
+            result = replace(result, unavailable=unavailable)
             ear = Ear()
             try:
                 with ear.listening():

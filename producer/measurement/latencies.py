@@ -2,7 +2,8 @@
 
 Gil Tene's HdrHistogram counts values in buckets whose width grows with the value, so that each is known to
 three digits whatever its size: http://hdrhistogram.org. Where its Python library is not installed (it has no
-wheel for Linux on ARM), percentiles are those of the values themselves, by the same definition.
+wheel for Linux on ARM, nor for a free-threaded Python), percentiles are those of the values themselves, by
+the same definition.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def percentiles(seconds: Sequence[float], *percents: float) -> tuple[float, ...]
     if not seconds:
         raise ValueError("percentiles need values")
     if HdrHistogram is None:
-        return exact(seconds, *percents)
+        return exact([min(max(value, 0.0), _MOST * _MICROSECOND) for value in seconds], *percents)
     found = _histogram(seconds).get_percentile_to_value_dict(sorted(percents))
     return tuple(found[percent] * _MICROSECOND for percent in percents)
 

@@ -34,5 +34,12 @@ def interpreter_pool(max_workers: int, *, max_pending: int = MAX_PENDING) -> Exe
         class Pool(Bounded, InterpreterPoolExecutor):
             """`InterpreterPoolExecutor` with the bound."""
 
-        return Pool(max_workers, thread_name_prefix="interpreter-pool", max_pending=max_pending)
+        # A new interpreter looks for modules where Python does by itself, and not where this one was told to.
+        return Pool(
+            max_workers,
+            thread_name_prefix="interpreter-pool",
+            initializer=exec,
+            initargs=(f"import sys; sys.path[:] = {sys.path!r}",),
+            max_pending=max_pending,
+        )
     raise RuntimeError(f"an interpreter pool {missing()}")

@@ -17,8 +17,9 @@ from producer.reports.words import NONE, confidence, counted, digits, interval, 
 
 _LEGEND = (
     "C: calls of the same length in C, which release the GIL. Medians over the rounds; speedup: against "
-    "sequential, in the same round; GIL cost: the speedup in C ÷ the other."
+    "sequential, in the same round"
 )
+_COST_LEGEND = "; GIL cost: the speedup in C ÷ the other"
 _METHOD = (
     "At the start calls are measured one after another, and for each a call in C is made that takes as long. "
     "In each round each model runs as many calls of the one kind as of the other, all submitted at once; "
@@ -46,7 +47,7 @@ def report(result: Gil) -> Report:
             f"{counted(rounds, 'round')}"
         ),
         tables=lambda console: _tables(result, console) if result.legs else [],
-        legend=_legend(result) if result.legs else "",
+        legend=_legend(result),
         findings=findings(result),
         problems=result.problems,
         method=_METHOD,
@@ -54,7 +55,10 @@ def report(result: Gil) -> Report:
 
 
 def _legend(result: Gil) -> str:
-    return f"Python: calls in pure Python. {_LEGEND}" if result.work == PYTHON else _LEGEND
+    if not result.legs:
+        return ""
+    kinds = "Python: calls in pure Python. " if result.work == PYTHON else ""
+    return f"{kinds}{_LEGEND}{_COST_LEGEND if result.environment.gil else ''}."
 
 
 def _head(result: Gil) -> str:
@@ -74,8 +78,11 @@ def _tables(result: Gil, console: Console) -> list[Table]:
         ("C", lambda model: _makespan(result, C, model)),
         ("speedup", lambda model: _value(result.speedup(C, model))),
         ("95 % interval", lambda model: _bounds(result, C, model)),
-        ("GIL cost", lambda model: NONE if model == SEQUENTIAL else _value(result.cost(model))),
     ]
+    if result.environment.gil:
+        columns.append(
+            ("GIL cost", lambda model: NONE if model == SEQUENTIAL else _value(result.cost(model)))
+        )
     return fitted(lambda some: _table(result, some), columns, console)
 
 

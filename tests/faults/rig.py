@@ -169,9 +169,23 @@ class Rig:
         }
 
     def worker(
-        self, processes: int = 2, *, lease: float = 2.0, url: str | None = None, wait: bool = True
+        self,
+        processes: int = 2,
+        *,
+        lease: float = 2.0,
+        url: str | None = None,
+        wait: bool = True,
+        machine: dict[str, str] | None = None,
     ) -> WorkerProcess:
-        """Start a worker, and wait until producers see it."""
+        """Start a worker, and wait until producers see it.
+
+        Args:
+            processes: in its pool.
+            lease: in seconds.
+            url: of the broker, where it is not reached directly.
+            wait: until producers see it.
+            machine: environment variables that put it on a machine of its own; see `machine.c`.
+        """
         name = f"w{len(self._workers)}"
         log = self.directory / f"{name}.log"
         with log.open("wb") as output:
@@ -181,7 +195,7 @@ class Rig:
                     *("--without-gossip", "--concurrency", str(processes), "--hostname", f"{name}@rig"),
                     *("--loglevel", "info"),
                 ],
-                env=self.environment(lease, url),
+                env=self.environment(lease, url) | (machine or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

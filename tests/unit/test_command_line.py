@@ -21,6 +21,7 @@ from processes_for_tests import left
 from runs_for_tests import rounds, run_of
 
 from producer import cli
+from producer.commands import options
 from producer.experiments.blocking import Heartbeats
 from producer.experiments.futures import Lives
 from producer.experiments.job import job
@@ -412,6 +413,7 @@ def test_a_regression_against_the_baseline_ends_with_1(
 def test_a_baseline_alone_fails_nothing_and_both_runs_are_on_the_page(
     baseline: Callable[..., None], here: Path
 ) -> None:
+    pytest.importorskip("vl_convert")
     baseline(1.0)
     assert cli._run([*WAIT, "--baseline", "baseline.json", "--html", "report.html"]) == 0
     page = (here / "report.html").read_text("utf-8")
@@ -456,11 +458,30 @@ def test_two_saved_runs_are_shown_with_what_changed(
     baseline(1.0, "now.json")
     assert cli._run(["report", "baseline.json", "now.json"]) == 0
     assert "more than noise" in capfd.readouterr().out.partition("What changed")[2]
+    assert cli._run(["report", "baseline.json", "now.json", "now.json"]) == 0
+    assert "What changed" not in capfd.readouterr().out
+
+
+def test_two_saved_runs_make_a_page_that_says_what_changed(baseline: Callable[..., None], here: Path) -> None:
+    pytest.importorskip("vl_convert")
+    baseline(2.0)
+    baseline(1.0, "now.json")
     assert cli._run(["report", "baseline.json", "now.json", "--html", "report.html"]) == 0
     page = (here / "report.html").read_text("utf-8")
     assert "more than noise" in page.partition("What changed")[2]
-    assert cli._run(["report", "baseline.json", "now.json", "now.json"]) == 0
-    assert "What changed" not in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--html", "--charts"])
+def test_what_draws_charts_and_is_not_there_is_missed_before_anything_is_measured(
+    option: str, here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As on a free-threaded Python."""
+    monkeypatch.setattr(options, "find_spec", lambda _: None)
+    assert cli._run([*WAIT, option, "made"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert f"{option} needs vl-convert-python, which is not installed" in err
+    assert not (here / "made").exists()
 
 
 def test_wrong_results_are_named_and_end_with_1(here: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from producer.models import MODELS
 from producer.reports.charts.gil import charts
 from producer.reports.gil import findings, report
 from producer.reports.report import report_of
+from producer.reports.terminal import show
 
 MOODS = (1.0, 1.1, 0.9, 1.05)
 WHOLE = {
@@ -126,6 +128,9 @@ def test_a_python_without_a_gil_says_so_and_shows_the_gain() -> None:
     )
     assert "What the GIL cost" not in found
     assert "Processes share no GIL" not in found
+    shown = io.StringIO()
+    show(report(result(WHOLE, environment=where)), Console(file=shown, width=110))
+    assert "GIL cost" not in shown.getvalue()
     nothing = text(result(environment=where))
     assert "This Python has no GIL, but thread-pool gained nothing that is more than noise" in nothing
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from types import ModuleType
 
@@ -100,6 +102,17 @@ def test_an_environment_whose_project_is_gone_is_made_anew(
     stamped(tool, environment, "build")
     tool.prepare(environment, {"build"})
     assert installed == [{"build"}]
+
+
+def test_a_free_threaded_python_is_given_all_but_what_it_can_do_without(
+    tool: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = (ROOT / "requirements" / "runtime.txt").read_text()
+    monkeypatch.setattr(sysconfig, "get_config_var", {"Py_GIL_DISABLED": 1}.get)
+    left = tool.without(locked, tool.left_out())
+    assert set(left.splitlines()) < set(locked.splitlines())
+    names = [re.findall(r"^([\w-]+)==", text, flags=re.MULTILINE) for text in (locked, left)]
+    assert set(names[0]) - set(names[1]) == {"hdrhistogram", "hiredis", "vl-convert-python"}
 
 
 def test_an_environment_works_if_its_interpreter_finds_the_project(tool: ModuleType) -> None:
