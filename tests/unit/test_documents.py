@@ -80,6 +80,12 @@ def test_the_lessons_quote_what_the_run_of_futures_says() -> None:
         assert sentence in " ".join(blocks)
 
 
+def test_the_lessons_quote_what_threads_gain_without_a_gil() -> None:
+    (said,) = report_of(load_any(ROOT / "docs" / "runs" / "gil-free-threaded.json")).findings
+    blocks = " ".join(re.findall(r"```\n(.*?)```", LESSONS, flags=re.DOTALL)).split()
+    assert said in " ".join(blocks)
+
+
 @pytest.mark.parametrize("name", ["collecting.py", "pools_differ.py"])
 def test_the_lessons_quote_what_an_example_prints(name: str) -> None:
     done = subprocess.run(
