@@ -217,10 +217,11 @@ class Dispatcher:
         dropped = []
         with self._lock:
             for place, future in enumerate(futures):
+                batch = future.batch  # read first: a call is over before it is out of its batch
                 if future.done() or future.running():
                     continue
-                if future.batch is not None:
-                    flying.setdefault(future.batch, []).append(place)
+                if batch is not None:
+                    flying.setdefault(batch, []).append(place)
                     continue
                 done[place] = True
                 if not future.withdrawn:
@@ -572,13 +573,15 @@ class Dispatcher:
                 self._read.append(batch_id)
             self._work.notify()
             first, batch.resolved = batch.resolved, max(batch.resolved, len(outcomes))
-        ended = 0
-        for future, outcome in zip(batch.futures[first : batch.resolved], outcomes[first:], strict=False):
-            if not future.withdrawn:
-                ended += 1
-                resolve(future, outcome)
+            arrived = list(zip(batch.futures[first : batch.resolved], outcomes[first:], strict=False))
+            resolved = [(future, outcome) for future, outcome in arrived if not future.withdrawn]
+            for future, _ in resolved:
+                future.withdrawn = True  # whoever cancels it now is too late
+        for future, outcome in resolved:
+            resolve(future, outcome)
+        for future, _ in arrived:
             future.forget()
-        self._ended(ended)
+        self._ended(len(resolved))
         if len(self._read) >= CLOSE_TOGETHER:
             self._close_read()
 

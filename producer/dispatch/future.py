@@ -81,7 +81,8 @@ class CallFuture(Future[Any]):
         index: its place in that batch.
         alone: it must not travel in company.
         suspected: a process died under a batch that it travelled in.
-        withdrawn: it was cancelled before it was sent.
+        withdrawn: its end is somebody's already, and nobody else's: it was cancelled, can't be sent, or its
+            outcome is here.
     """
 
     def __init__(self, dispatcher: Dispatcher, function: Any, arguments: Any, limit: float | None) -> None:

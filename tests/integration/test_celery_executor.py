@@ -337,6 +337,74 @@ def test_a_cancelled_call_is_seen_by_those_who_wait_and_by_callbacks(
     assert futures[-1].cancel()  # again: it is cancelled
 
 
+def test_a_call_that_ends_while_it_is_cancelled_is_not_cancelled(
+    cluster: Cluster, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever cancels it is held up when he has seen that it was not done, though its outcome is here."""
+    gate.fill()
+    arrived, seen = threading.Event(), threading.Event()
+    with opened(cluster, batch=2) as executor:
+        calls: list[Any] = [executor.submit(calls_for_tests.double, n) for n in range(20)]
+
+        def batches() -> list[Any]:
+            return [call.batch for call in calls if call.batch is not None and len(call.batch.futures) == 2]
+
+        until(batches, "calls to travel together")
+        first, second = batches()[0].futures
+        really_done = second.done
+
+        def done() -> bool:
+            answer = bool(really_done())
+            seen.set()
+            until(lambda: second.batch is None, "the call to end")
+            return answer
+
+        def hold_up_the_receiver(_: object) -> None:
+            arrived.set()
+            seen.wait(BOUND)
+
+        first.add_done_callback(hold_up_the_receiver)
+        gate.open()
+        assert arrived.wait(BOUND)
+        with monkeypatch.context() as patched:
+            patched.setattr(second, "done", done)
+            assert not second.cancel()
+        assert [call.result(BOUND) for call in calls] == [2 * n for n in range(20)]
+
+
+def test_a_call_whose_cancellation_comes_back_while_it_is_cancelled_ends_once(
+    executor: CeleryExecutor, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever cancels it is held up when the broker has taken note, until the worker has reported that."""
+    held = gate.fill()
+    call = executor.submit(calls_for_tests.double, 2)
+    until(lambda: call.batch is not None and call.batch.sent < 1e300, "the call to be sent")  # type: ignore[attr-defined]
+    reported, ended = threading.Event(), threading.Event()
+    ledger = executor._dispatcher._ledger
+    really_cancel = ledger.cancel
+
+    def cancel(*args: Any) -> bool:
+        in_time = really_cancel(*args)
+        gate.open()
+        assert reported.wait(BOUND)
+        return in_time
+
+    def report(_: Future[int]) -> None:
+        reported.set()
+        ended.wait(1)  # the receiver has not let go of it yet; the other may be waiting for it
+
+    monkeypatch.setattr(ledger, "cancel", cancel)
+    call.add_done_callback(report)
+    assert call.cancel()
+    ended.set()
+    with pytest.raises(CancelledError):
+        call.result(BOUND)
+    concurrent.futures.wait(held, BOUND)
+    until(lambda: executor._dispatcher._pending <= 0, "all calls to end")
+    executor.shutdown()
+    assert executor._dispatcher._pending == 0
+
+
 # Time limits.
 
 
